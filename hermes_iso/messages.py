@@ -1,0 +1,84 @@
+"""The frozen values that cross the adapter border: where a message came from, what it says, what goes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRef:
+    """Where a message came from and where its answer goes. Ids are text, exactly as the platform spells them."""
+
+    platform: str
+    chat_id: str
+    chat_type: str = "dm"
+    thread_id: str | None = None
+    parent_chat_id: str | None = None
+    guild_id: str | None = None
+    team_id: str | None = None
+    account_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A message in.
+
+    platform_id: the platform's own id of this update; a repeated one is the same message.
+    agent: an agent that the caller names (a path, a flag, a bound key); None lets the routes decide.
+    namespace: keeps sessions named by different API keys apart; empty for chats.
+    history: earlier messages in OpenAI's shape that the caller keeps itself, so that nothing is stored; None means that the
+        gateway keeps the session's history.
+    instructions: further system text from the caller.
+    """
+
+    chat: ChatRef
+    text: str
+    platform_id: str
+    user_id: str | None = None
+    user_id_alt: str | None = None
+    agent: str | None = None
+    namespace: str = ""
+    history: tuple[dict[str, Any], ...] | None = None
+    instructions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a turn cost at its model provider, summed over its calls."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """A message out: the answer, or one sentence that says why there is none (`error` is then its kind)."""
+
+    chat: ChatRef
+    text: str
+    turn_id: str
+    agent: str
+    session_id: str
+    usage: Usage = Usage()
+    error: str | None = None
+    retry_after: float | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The platform's proof that an outbound arrived: the id that it gave the message."""
+
+    outbound: Outbound
+    platform_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Something of a running turn that an adapter may show before the answer: `kind` is text, tool_called or tool_returned."""
+
+    kind: str
+    text: str
+    name: str = ""

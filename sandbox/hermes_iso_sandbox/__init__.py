@@ -1,0 +1,28 @@
+"""Sandboxes for mutually untrusted work: fresh, confined processes from a pool, at the price of a fork made ahead of time."""
+
+from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
+from hermes_iso_sandbox.errors import (
+    FloodError,
+    GuestDiedError,
+    ProtocolError,
+    SandboxError,
+    SandboxTimeoutError,
+    UnsupportedSandboxError,
+)
+from hermes_iso_sandbox.pool import Lease, PoolLimits, SandboxPool
+
+__all__ = [
+    "Bind",
+    "Confinement",
+    "DataFile",
+    "FloodError",
+    "GuestDiedError",
+    "Lease",
+    "Limits",
+    "PoolLimits",
+    "ProtocolError",
+    "SandboxError",
+    "SandboxPool",
+    "SandboxTimeoutError",
+    "UnsupportedSandboxError",
+]

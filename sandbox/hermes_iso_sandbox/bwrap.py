@@ -1,0 +1,143 @@
+"""A Confinement to bubblewrap's arguments, as pure functions: what they give depends on their arguments alone.
+
+The sandbox's own user namespace is made by bwrap with one uid, and the zygote keeps capabilities in it: it must make
+namespaces for each turn. `--dev` and `--disable-userns` are not used, because both make bwrap add a second user namespace
+that the zygote could not enter again; /dev is a tmpfs with six bound nodes instead, and the zygote itself forbids further
+user namespaces.
+
+Mount points are made only in file systems of our own: a bind's target never lies inside a writable bind, where a planted
+symlink could lead bwrap to host paths. What belongs below a directory that every turn mounts afresh (/tmp, /run, /dev/shm) is
+bound to /.staged here and put in its place by the turn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from hermes_iso_sandbox.confinement import Bind, Confinement
+
+UID = 1000
+ROOT_BYTES = 16 << 20
+PYTHON_TARGET = "/opt/python"
+CODE_TARGET = "/opt/hermes-iso.zip"
+STAGED = "/.staged"
+DIRECTORIES = ("/dev/shm", "/etc", "/etc/ssl", "/home", "/opt", "/run", "/tmp", "/var", STAGED)  # noqa: S108  # inside
+FRESH = ("/tmp", "/run", "/dev/shm")  # noqa: S108  # paths inside the sandbox
+CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_SYS_RESOURCE")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+ETC_FROM_HOST = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic",
+                 "magic.mime", "mime.types", "protocols", "services", "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs",
+                 "pki/ca-trust/extracted", "terminfo")  # fmt: skip
+"""Public entries of /etc, one by one: /etc/ssl and /etc/pki as a whole may hold private keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What of the host's system a sandbox shows read-only: found once per pool.
+
+    links: top-level names that are links into /usr (merged /usr); directories: those that are real.
+    etc: the entries of ETC_FROM_HOST that exist. python: prefix and executable's path below it; prefix /usr needs no bind.
+    """
+
+    links: tuple[tuple[str, str], ...]
+    directories: tuple[str, ...]
+    etc: tuple[str, ...]
+    python_prefix: str
+    python_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to start one sandbox: bwrap's arguments and the files whose content it reads from descriptors.
+
+    files: (argument that takes the descriptor, path inside, content); staged and symlinks are for the turn, see guest/confine.
+    """
+
+    arguments: tuple[str, ...]
+    files: tuple[tuple[str, bytes], ...]
+    staged: tuple[tuple[str, str], ...]
+    late_symlinks: tuple[tuple[str, str], ...]
+    command: tuple[str, ...]
+
+
+def is_fresh(path: str) -> bool:
+    """Return whether a path inside lies below a directory that every turn mounts afresh."""
+    return any(PurePosixPath(path).is_relative_to(top) for top in FRESH)
+
+
+def plan(confinement: Confinement, system: System, control_fd: int) -> Plan:
+    """Return how to start the sandbox of a confinement."""
+    binds = confinement.binds or (Bind(str(confinement.home), "/home/agent", writable=True),)
+    staged = tuple(bind for bind in binds if is_fresh(bind.target))
+    arguments = [
+        *namespaces(confinement.name),
+        *_root(system),
+        *(argument for bind in binds if not is_fresh(bind.target) for argument in _bind(bind)),
+        *(argument for number, bind in enumerate(staged) for argument in _bind_to(bind, f"{STAGED}/{number}")),
+        *(word for path, to in confinement.symlinks if not is_fresh(path) for word in ("--symlink", to, path)),
+        *(word for name, value in confinement.env for word in ("--setenv", name, value)),
+    ]
+    executable = f"{PYTHON_TARGET}/{system.python_path}" if system.python_prefix != "/usr" else f"/usr/{system.python_path}"
+    start = (
+        f"import sys; sys.path.insert(0, {CODE_TARGET!r}); from hermes_iso_sandbox.guest.zygote import main; main({control_fd})"
+    )
+    return Plan(
+        arguments=tuple(arguments),
+        files=(*_etc_files(confinement.name), *((file.target, file.content) for file in confinement.files)),
+        staged=tuple((f"{STAGED}/{number}", bind.target) for number, bind in enumerate(staged)),
+        late_symlinks=tuple((path, to) for path, to in confinement.symlinks if is_fresh(path)),
+        command=(executable, "-I", "-S", "-B", "-c", start),
+    )
+
+
+def namespaces(name: str) -> list[str]:
+    """Ask for all namespaces, one unprivileged uid, the capabilities that the zygote needs in them, an empty environment."""
+    return [
+        "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup",
+        "--uid", str(UID), "--gid", str(UID), "--hostname", name,
+        "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv",
+        "--cap-drop", "ALL", *(word for capability in CAPABILITIES for word in ("--cap-add", capability)),
+    ]  # fmt: skip
+
+
+def _root(system: System) -> list[str]:
+    """Compose a root of our own: the system read-only, small sized tmpfs for the rest, devices bound one by one."""
+    words = ["--size", str(ROOT_BYTES), "--tmpfs", "/", "--ro-bind", "/usr", "/usr"]
+    words += [word for name, to in system.links for word in ("--symlink", to, f"/{name}")]
+    words += [word for name in system.directories for word in ("--ro-bind", f"/{name}", f"/{name}")]
+    words += ["--proc", "/proc", "--size", str(1 << 20), "--tmpfs", "/dev"]
+    words += [word for name in DEVICES for word in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
+    words += ["--symlink", "/proc/self/fd", "/dev/fd"]
+    words += [word for n, name in enumerate(("stdin", "stdout", "stderr"))
+              for word in ("--symlink", f"/proc/self/fd/{n}", f"/dev/{name}")]  # fmt: skip
+    words += ["--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run"]  # noqa: S108  # paths inside
+    words += [word for path in DIRECTORIES for word in ("--perms", "0755", "--dir", path)]
+    words += [word for name in system.etc for word in ("--ro-bind", f"/etc/{name}", f"/etc/{name}")]
+    if system.python_prefix != "/usr":
+        words += ["--ro-bind", system.python_prefix, PYTHON_TARGET]
+    return words
+
+
+def _bind(bind: Bind) -> list[str]:
+    """Bind at its own target."""
+    return _bind_to(bind, bind.target)
+
+
+def _bind_to(bind: Bind, target: str) -> list[str]:
+    """Bind at another target."""
+    return ["--bind" if bind.writable else "--ro-bind", bind.source, target]
+
+
+def _etc_files(name: str) -> tuple[tuple[str, bytes], ...]:
+    """Generate the rest of /etc: who the agent is, and that nothing can be looked up by name but itself."""
+    user = f"agent:x:{UID}:{UID}:agent:/home/agent:/bin/bash\n"
+    nobody = "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    return (
+        ("/etc/passwd", (user + nobody).encode()),
+        ("/etc/group", f"agent:x:{UID}:\nnogroup:x:65534:\n".encode()),
+        ("/etc/hosts", f"127.0.0.1 localhost {name}\n::1 localhost\n".encode()),
+        ("/etc/hostname", f"{name}\n".encode()),
+        ("/etc/nsswitch.conf", b"passwd: files\ngroup: files\nhosts: files dns\n"),
+        ("/etc/resolv.conf", b""),
+    )

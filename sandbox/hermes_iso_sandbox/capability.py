@@ -1,0 +1,137 @@
+"""What this machine permits, found by trying it: for `doctor`, and for refusing with the fix instead of running weaker."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from hermes_iso_sandbox import bwrap, launch
+from hermes_iso_sandbox.errors import UnsupportedSandboxError
+
+OLDEST_BWRAP = (0, 8)
+TRY_TIMEOUT = 20.0
+INSTALL = "sudo apt-get install bubblewrap"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a sandbox needs: what was found and, when not `ok`, what to do."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """All checks; the machine can run sandboxes when every one is ok."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """True when sandboxes can be had."""
+        return all(check.ok for check in self.checks)
+
+
+def probe(root: Path = Path("/")) -> Capabilities:
+    """Try what a sandbox needs on this machine. `root` is where /proc is read from (recorded values, in tests)."""
+    checks = [_system(), _bwrap()]
+    if all(check.ok for check in checks):
+        checks.append(_namespaces(root))
+    return Capabilities(tuple(checks))
+
+
+def require(capabilities: Capabilities) -> None:
+    """Raise UnsupportedSandboxError, with every fix, unless sandboxes can be had."""
+    missing = [check for check in capabilities.checks if not check.ok]
+    if missing:
+        raise UnsupportedSandboxError(
+            "This machine can't isolate agents, so nothing was started. "
+            + " ".join(f"{check.name}: {check.found}. {check.fix}" for check in missing)
+        )
+
+
+def _system() -> Check:
+    """Check that the kernel is Linux."""
+    found = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return Check(
+        "system",
+        platform.system() == "Linux",
+        found,
+        "Only Linux has the namespaces that a sandbox is made of.",
+    )
+
+
+def _bwrap() -> Check:
+    """Check that bubblewrap is there and new enough."""
+    try:
+        path = launch.find_bwrap()
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=TRY_TIMEOUT, check=True, env={})
+    except UnsupportedSandboxError:
+        return Check("bubblewrap", False, "not installed", f"Install it: {INSTALL}")
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("bubblewrap", False, f"can't be run: {error}", f"Reinstall it: {INSTALL}")
+    return bwrap_check(answer.stdout.strip(), path)
+
+
+def bwrap_check(said: str, path: str) -> Check:
+    """Judge what `bwrap --version` said."""
+    found = re.search(r"(\d+)\.(\d+)", said)
+    new_enough = found is not None and (int(found[1]), int(found[2])) >= OLDEST_BWRAP
+    fix = f"Version {OLDEST_BWRAP[0]}.{OLDEST_BWRAP[1]} or newer is needed: {INSTALL}"
+    return Check("bubblewrap", new_enough, f"{said} at {path}", "" if new_enough else fix)
+
+
+def _namespaces(root: Path) -> Check:
+    """Check that this user can make every namespace of a sandbox, by making them with bwrap."""
+    argv = [
+        launch.find_bwrap(),
+        *bwrap.namespaces("doctor"),
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--",
+        "/bin/true",
+    ]
+    try:
+        answer = subprocess.run(argv, capture_output=True, text=True, timeout=TRY_TIMEOUT, check=False, env={}, cwd="/")
+    except (OSError, subprocess.SubprocessError) as error:
+        return Check("namespaces", False, f"bwrap can't be run: {error}", f"Reinstall it: {INSTALL}")
+    if answer.returncode == 0:
+        who = "root" if os.geteuid() == 0 else "an ordinary user"
+        return Check("namespaces", True, f"user, pid, mount, net, ipc, uts and cgroup namespaces, as {who}")
+    said = " ".join(answer.stderr.split())[:300]
+    return Check("namespaces", False, f"refused: {said}", namespace_fix(root))
+
+
+def namespace_fix(root: Path) -> str:
+    """Say what to change so that user namespaces can be made, from what the kernel's own switches say."""
+
+    def switch(path: str) -> str | None:
+        try:
+            return (root / path).read_text(encoding="ascii").strip()
+        except OSError:
+            return None
+
+    if switch("proc/sys/kernel/unprivileged_userns_clone") == "0":
+        return "User namespaces are switched off for ordinary users: sudo sysctl -w kernel.unprivileged_userns_clone=1"
+    if switch("proc/sys/user/max_user_namespaces") == "0":
+        return "No user namespace may be made: sudo sysctl -w user.max_user_namespaces=15000"
+    if switch("proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "AppArmor restricts user namespaces. Allow them for bwrap alone: write "
+            "'abi <abi/4.0>, include <tunables/global> profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }' to "
+            "/etc/apparmor.d/bwrap and run: sudo apparmor_parser -r /etc/apparmor.d/bwrap"
+        )
+    return (
+        "Inside a container, start it with a seccomp profile that allows unshare, setns, mount and pivot_root and with an "
+        "unmasked /proc (docker: --security-opt seccomp=PROFILE --security-opt systempaths=unconfined)."
+    )

@@ -1,0 +1,122 @@
+"""Confine a process that the zygote has just forked: namespaces, fresh file systems, masks, limits, capabilities.
+
+It runs before any of the agent's code or data is touched, as pid 1 of a new pid namespace, with every capability in the
+sandbox's own user namespace and none outside of it. The order matters: mounts need the capabilities that the last step gives
+up, and a fresh /proc can be mounted only while an unmasked one is still visible.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass, field
+
+from hermes_iso_sandbox.guest import kernel
+
+_TMPFS = kernel.MS_NOSUID | kernel.MS_NODEV
+_MASKED = ("acpi", "asound", "kallsyms", "kcore", "keys", "kmsg", "kpagecount", "kpageflags", "latency_stats",
+           "sched_debug", "scsi", "slabinfo", "timer_list", "timer_stats", "vmallocinfo")  # fmt: skip
+_READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the host tells a zygote once. Sizes in bytes, times in seconds.
+
+    staged: (path inside where bwrap put it, its place below a file system that is mounted afresh for each turn).
+    symlinks: the same for symbolic links: (path, what it points to).
+    """
+
+    limits: dict[str, int]
+    cwd: str
+    env_file: str | None = None
+    staged: list[list[str]] = field(default_factory=list)
+    symlinks: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The namespaces of a session that has background processes: descriptors of its network and mount namespace."""
+
+    net: int
+    mnt: int
+
+
+def confine(settings: Settings, shared: Shared | None) -> None:
+    """Put this process into its own namespaces and give up everything that it will not need."""
+    if shared is None:
+        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET)
+        kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+        _mount_scratch(settings)
+        kernel.loopback_up()
+    else:
+        kernel.setns(shared.net, kernel.CLONE_NEWNET)
+        kernel.setns(shared.mnt, kernel.CLONE_NEWNS)
+        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
+        kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    _mount_proc()
+    _set_limits(settings.limits)
+    kernel.drop_capabilities()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+
+
+def _mount_scratch(settings: Settings) -> None:
+    """Mount fresh sized file systems where programs leave things, and put back what belongs below them."""
+    size = settings.limits["tmp_bytes"]
+    for target, mode, share in (("/tmp", "1777", 1), ("/dev/shm", "1777", 2), ("/run", "0755", 16)):
+        kernel.mount("tmpfs", target, "tmpfs", _TMPFS, f"mode={mode},size={size // share},nr_inodes=65536")
+    for source, target in settings.staged:
+        if os.path.isdir(source):
+            os.makedirs(target, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o600))
+        kernel.mount(source, target, flags=kernel.MS_BIND | kernel.MS_REC)
+    for path, points_to in settings.symlinks:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(points_to, path)
+
+
+def _mount_proc() -> None:
+    """Mount a /proc that shows this pid namespace alone, cover what tells of the host, and lock what could change it."""
+    kernel.mount("proc", "/proc", "proc", _TMPFS | kernel.MS_NOEXEC)
+    for name in _MASKED:
+        path = f"/proc/{name}"
+        if os.path.isdir(path):
+            kernel.mount("tmpfs", path, "tmpfs", _TMPFS | kernel.MS_RDONLY, "size=4k,nr_inodes=1")
+        elif os.path.exists(path):
+            kernel.mount("/dev/null", path, flags=kernel.MS_BIND)
+    for name in _READ_ONLY:
+        path = f"/proc/{name}"
+        if os.path.exists(path):
+            kernel.mount(path, path, flags=kernel.MS_BIND | kernel.MS_REC)
+            kernel.mount(
+                "none",
+                path,
+                flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _TMPFS | kernel.MS_NOEXEC,
+            )
+
+
+def _set_limits(limits: dict[str, int]) -> None:
+    """Set the kernel's per-process limits, hard and soft alike."""
+    for name, key in (
+        (resource.RLIMIT_AS, "address_space"),
+        (resource.RLIMIT_NPROC, "processes"),
+        (resource.RLIMIT_NOFILE, "open_files"),
+        (resource.RLIMIT_FSIZE, "file_size"),
+        (resource.RLIMIT_CPU, "cpu_seconds"),
+    ):
+        _, hard = resource.getrlimit(name)
+        value = limits[key] if hard == resource.RLIM_INFINITY else min(limits[key], hard)
+        resource.setrlimit(name, (value, value))
+    for name in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):
+        resource.setrlimit(name, (0, 0))
+
+
+def forbid_user_namespaces() -> None:
+    """Let nobody in this sandbox make another user namespace. Called once by the zygote, in a process that then exits."""
+    kernel.unshare(kernel.CLONE_NEWNS)
+    kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
+    kernel.mount("proc", "/proc", "proc")
+    with open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as file:
+        file.write("0")

@@ -1,0 +1,33 @@
+"""Be pid 1 of one turn or one command: reap what is orphaned, end when the worker ends, and so end everything.
+
+The worker is a child of this process, never this process itself: pid 1 ignores signals by default and inherits every
+orphan, and the programs that an agent runs expect neither. When pid 1 exits, the kernel kills all that is left in its pid
+namespace, and the zygote's waitpid() on it returns only when the namespace is empty.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+
+def reap_until(worker: int) -> int:
+    """Reap children until `worker` has ended; return its status as a shell shows it."""
+    while True:
+        pid, status = os.wait()
+        if pid == worker:
+            code = os.waitstatus_to_exitcode(status)
+            return code if code >= 0 else 128 - code
+
+
+def run_command(argv: list[str], cwd: str, env: dict[str, str]) -> None:
+    """Become the program `argv`; exit 127 or 126 with one line on stderr when it can't be started."""
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # ignored or caught here, and an exec would pass on what is ignored
+    os.setsid()
+    try:
+        os.chdir(cwd)
+        os.execvpe(argv[0], argv, env)
+    except OSError as error:
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)

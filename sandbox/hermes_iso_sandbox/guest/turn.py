@@ -1,0 +1,65 @@
+"""Serve one turn and exit: wait for the request on the inherited socket, run the engine, answer."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+from collections.abc import Callable
+
+from hermes_iso_sandbox import wire
+from hermes_iso_sandbox.guest.engines import TurnFault, echo, native
+from hermes_iso_sandbox.guest.link import Link, LinkClosed
+
+FIXED_NAMES = ("HOME", "HERMES_HOME", "USER")
+"""Names that an agent's own .env can't change: the paths inside hang on them."""
+ENGINES: dict[str, Callable[[wire.TurnRequest, Link], wire.TurnDone]] = {"native": native.take_turn, "echo": echo.take_turn}
+
+
+def serve_turn(sock: socket.socket, cwd: str, env_file: str | None) -> None:
+    """Take exactly one turn. Returns when the answer is on its way or when nobody waits for it any more."""
+    link = Link(sock)
+    try:
+        request = link.receive()
+        if not isinstance(request, wire.TurnRequest):
+            return
+        os.environ.update(turn_environment(request, env_file))
+        os.chdir(cwd)
+        link.send(_answer(request, link))
+    except (LinkClosed, wire.WireError):
+        return
+
+
+def _answer(request: wire.TurnRequest, link: Link) -> wire.TurnDone | wire.TurnFailed:
+    """Run the engine; whatever it raises becomes one sentence."""
+    try:
+        return ENGINES[request.engine](request, link)
+    except TurnFault as fault:
+        return wire.TurnFailed(fault.kind, fault.message)
+    except LinkClosed:
+        raise
+    except MemoryError:
+        return wire.TurnFailed("guest_error", "The turn ran out of the memory that this agent may use.")
+    except Exception as error:
+        return wire.TurnFailed("guest_error", f"The engine failed with {type(error).__name__}: {error}"[:500])
+
+
+def turn_environment(request: wire.TurnRequest, env_file: str | None) -> dict[str, str]:
+    """Return what a turn adds to the environment: the agent's own .env, then the names that say which turn this is."""
+    return {
+        **read_env_file(env_file),
+        "HERMES_SESSION_ID": request.session_id,
+        "HERMES_ISO_AGENT": request.agent,
+        "HERMES_ISO_SESSION_KEY": request.session_key,
+        "HERMES_ISO_TURN_ID": request.turn_id,
+    }
+
+
+def read_env_file(path: str | None) -> dict[str, str]:
+    """Return the names of a generated KEY=VALUE file, quoted as a shell reads it; {} without one."""
+    if path is None or not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        words = shlex.split(file.read(), comments=True)
+    pairs = (word.partition("=") for word in words)
+    return {name: value for name, equals, value in pairs if equals and name not in FIXED_NAMES}

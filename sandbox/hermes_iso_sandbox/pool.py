@@ -1,0 +1,306 @@
+"""SandboxPool: every sandbox of the gateway, and the one door to a turn process, `lease()`.
+
+A sandbox is pinned to one Confinement for its whole life. The pool makes it when it is first needed, keeps a forked turn
+process waiting in it, gives that out exactly once, and forks the next after the reply. When a lease ends, however it ends,
+every process of the turn is dead before `lease()` returns: the zygote's word that its pid namespace is empty is the proof.
+A changed Confinement of the same home makes a new sandbox; the old one takes no new turns and ends with its last one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+from anyio.abc import TaskGroup, UNIXSocketStream
+
+from hermes_iso_sandbox import wire
+from hermes_iso_sandbox.confinement import Confinement
+from hermes_iso_sandbox.errors import (
+    FloodError,
+    GuestDiedError,
+    ProtocolError,
+    SandboxError,
+    SandboxTimeoutError,
+)
+from hermes_iso_sandbox.processes import Processes, Session
+from hermes_iso_sandbox.zygote import Forked, Zygote, start_zygote
+
+TURN_BYTES = 64 << 20
+TURN_EVENTS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """Bounds of the pool itself: how many sandboxes stay warm, how many turn processes wait in each."""
+
+    sandboxes: int = 128
+    spares: int = 1
+
+
+class Sandbox:
+    """One sandbox with its waiting turn processes, its running leases and its sessions."""
+
+    def __init__(self, zygote: Zygote, tasks: TaskGroup, spares: int) -> None:
+        self.zygote = zygote
+        self.leases = 0
+        self.retired = False
+        self.sessions: dict[str, Session] = {}
+        self._tasks = tasks
+        self._wanted = spares
+        self._spares: list[tuple[Forked, socket.socket]] = []
+
+    @property
+    def usable(self) -> bool:
+        """True when it may still take new turns."""
+        return not self.retired and not self.zygote.dead.is_set()
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing of an agent lives in it."""
+        return not self.leases and not any(session.live for session in self.sessions.values())
+
+    def session(self, name: str) -> Session:
+        """Return what a session keeps here, forgetting sessions that keep nothing any more."""
+        if name not in self.sessions:
+            if len(self.sessions) > self._wanted + 256:
+                self.sessions = {key: kept for key, kept in self.sessions.items() if kept.processes}
+            self.sessions[name] = Session(self.zygote, self._tasks)
+        return self.sessions[name]
+
+    async def take(self, session: Session) -> tuple[Forked, socket.socket]:
+        """Return a turn process for one turn: a spare, or one forked into the session's own namespaces."""
+        if session.shared:
+            return await self.zygote.fork_turn(session.shared)
+        while self._spares:
+            forked, sock = self._spares.pop()
+            if not forked.gone.is_set():
+                return forked, sock
+            sock.close()
+        return await self.zygote.fork_turn()
+
+    async def refill(self) -> None:
+        """Fork turn processes ahead of time until enough wait."""
+        with contextlib.suppress(SandboxError):
+            while self.usable and len(self._spares) < self._wanted:
+                spare = await self.zygote.fork_turn()
+                if self.usable:
+                    self._spares.append(spare)
+                else:
+                    spare[1].close()
+
+    async def end(self) -> None:
+        """End it and everything in it."""
+        self.retired = True
+        await self.zygote.end()
+        for _, sock in self._spares:
+            sock.close()
+        self._spares.clear()
+
+
+class Lease:
+    """The exclusive right to one turn process: send it its request, receive what it says."""
+
+    def __init__(self, forked: Forked, stream: UNIXSocketStream, processes: Processes) -> None:
+        self.processes = processes
+        self._forked = forked
+        self._stream = stream
+        self._reader = wire.FrameReader()
+        self._bodies: list[bytes] = []
+        self._bytes = 0
+        self._events = 0
+        self._sending = anyio.Lock()
+
+    async def send(self, message: wire.HostMessage) -> None:
+        """Send one message to the guest. Raise GuestDiedError when it is gone."""
+        frame = wire.encode(message)
+        async with self._sending:
+            try:
+                await self._stream.send(frame)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+                raise await self._died() from error
+
+    async def receive(self) -> Any:
+        """Return the guest's next message (a wire.GuestMessage).
+
+        Raises ProtocolError for a bad frame, FloodError beyond the bounds of a turn, GuestDiedError when the guest is gone.
+        """
+        while not self._bodies:
+            try:
+                data = await self._stream.receive()
+            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+                if self._reader.partial:
+                    raise ProtocolError("The agent's process ended inside a frame.") from error
+                raise await self._died() from error
+            self._bytes += len(data)
+            if self._bytes > TURN_BYTES:
+                raise FloodError(f"The agent's process sent more than the {TURN_BYTES >> 20} MiB that a turn may.")
+            try:
+                self._bodies = self._reader.feed(data)[::-1]
+            except wire.WireError as error:
+                raise ProtocolError(f"The agent's process sent something that is no message: {error}.") from error
+        self._events += 1
+        if self._events > TURN_EVENTS:
+            raise FloodError(f"The agent's process sent more than the {TURN_EVENTS} messages that a turn may.")
+        try:
+            return wire.decode(self._bodies.pop(), wire.GUEST_MESSAGES)
+        except wire.WireError as error:
+            raise ProtocolError(f"The agent's process sent something that is no message: {error}.") from error
+
+    async def _died(self) -> GuestDiedError:
+        """Return the error for a guest that closed its channel without an answer."""
+        with anyio.move_on_after(1):
+            await self._forked.gone.wait()
+        status = self._forked.status
+        how = "was killed" if status is None or status > 128 else "ended"
+        return GuestDiedError(f"The agent's process {how} before it answered (status {status}).", status)
+
+
+class SandboxPool:
+    """Every sandbox, made when needed and ended on leaving `async with`. Safe for any number of concurrent tasks."""
+
+    def __init__(self, limits: PoolLimits = PoolLimits()) -> None:
+        self._limits = limits
+        self._sandboxes: dict[Confinement, Sandbox] = {}
+        self._making: dict[Confinement, anyio.Lock] = {}
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        assert self._tasks is not None
+        with anyio.CancelScope(shield=True):
+            for sandbox in [*self._sandboxes.values()]:
+                await sandbox.end()
+        self._tasks.cancel_scope.cancel()
+        return await self._tasks.__aexit__(kind, error, trace)
+
+    @contextlib.asynccontextmanager
+    async def lease(self, confinement: Confinement, *, session: str) -> AsyncIterator[Lease]:
+        """Lease a fresh turn process in the sandbox of `confinement`.
+
+        session: names what background processes belong to; turns of one session see those of earlier ones.
+        On leaving, by an answer, an error or cancellation, the turn's whole process tree is dead.
+        Raises SandboxError when no sandbox could be had, UnsupportedSandboxError when this machine can't.
+        """
+        async with self._sandbox(confinement) as sandbox:
+            kept = sandbox.session(session)
+            forked, sock = await sandbox.take(kept)
+            try:
+                async with await _stream(sock) as stream:
+                    yield Lease(forked, stream, Processes(kept, forked))
+            finally:
+                sock.close()
+                await sandbox.zygote.kill(forked)
+        if not sandbox.retired:
+            self._start(sandbox.refill)
+
+    async def run_command(
+        self,
+        confinement: Confinement,
+        argv: Sequence[str],
+        *,
+        stdio: tuple[int, int, int],
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Run a command on these descriptors in exactly the sandbox that a turn gets; return its status as a shell shows it.
+
+        Raises SandboxTimeoutError after `timeout` seconds. Cancelling kills it.
+        """
+        async with self._sandbox(confinement) as sandbox:
+            forked = await sandbox.zygote.fork_command(argv, stdio=stdio, cwd=None, env=env or {})
+            try:
+                with anyio.move_on_after(timeout):
+                    await forked.gone.wait()
+            finally:
+                timed_out = not forked.gone.is_set()
+                await sandbox.zygote.kill(forked)
+        if timed_out:
+            raise SandboxTimeoutError(f"The command ran longer than {timeout:g} s and was ended.")
+        if forked.status is None:
+            raise SandboxError("The sandbox ended while the command ran.")
+        return forked.status
+
+    async def warm(self, confinement: Confinement) -> None:
+        """Make the sandbox of a confinement ahead of its first turn."""
+        async with self._sandbox(confinement) as sandbox:
+            await sandbox.refill()
+
+    def statistics(self) -> Mapping[str, int]:
+        """Return counts: sandboxes, leases, background processes."""
+        sandboxes = self._sandboxes.values()
+        return {
+            "sandboxes": len(sandboxes),
+            "leases": sum(sandbox.leases for sandbox in sandboxes),
+            "processes": sum(session.live for sandbox in sandboxes for session in sandbox.sessions.values()),
+        }
+
+    @contextlib.asynccontextmanager
+    async def _sandbox(self, confinement: Confinement) -> AsyncIterator[Sandbox]:
+        """Hold the living sandbox of a confinement; a retired one ends when nobody holds it any more."""
+        async with self._making.setdefault(confinement, anyio.Lock()):
+            sandbox = self._sandboxes.get(confinement)
+            if sandbox is None or not sandbox.usable:
+                sandbox = await self._make(confinement)
+            sandbox.leases += 1
+        self._sandboxes[confinement] = self._sandboxes.pop(confinement, sandbox)  # the most recently used comes last
+        try:
+            yield sandbox
+        finally:
+            sandbox.leases -= 1
+            if sandbox.retired and not sandbox.leases:
+                await self._end(sandbox)
+
+    async def _make(self, confinement: Confinement) -> Sandbox:
+        """Start a sandbox, retiring older ones of the same home and the least recently used idle ones beyond the bound."""
+        if self._tasks is None:
+            raise SandboxError("The pool is not open: use it in `async with`.")
+        for other in [each for each in self._sandboxes.values() if each.zygote.confinement.home == confinement.home]:
+            await self._retire(other)
+        idle = [each for each in self._sandboxes.values() if each.idle]
+        for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
+            await self._retire(other)
+        zygote = await start_zygote(confinement, self._tasks)
+        sandbox = Sandbox(zygote, self._tasks, self._limits.spares)
+        self._sandboxes[confinement] = sandbox
+        return sandbox
+
+    async def _retire(self, sandbox: Sandbox) -> None:
+        """Take a sandbox out of use: it ends now, or when its last lease does."""
+        sandbox.retired = True
+        self._forget(sandbox)
+        if not sandbox.leases:
+            await self._end(sandbox)
+
+    async def _end(self, sandbox: Sandbox) -> None:
+        """End a sandbox whatever cancels us."""
+        self._forget(sandbox)
+        with anyio.CancelScope(shield=True):
+            await sandbox.end()
+
+    def _forget(self, sandbox: Sandbox) -> None:
+        """Offer a sandbox to nobody any more."""
+        confinement = sandbox.zygote.confinement
+        if self._sandboxes.get(confinement) is sandbox:
+            del self._sandboxes[confinement]
+            self._making.pop(confinement, None)
+
+    def _start(self, function: Any) -> None:
+        """Run something in the pool's own task group."""
+        assert self._tasks is not None
+        self._tasks.start_soon(function)
+
+
+async def _stream(sock: socket.socket) -> UNIXSocketStream:
+    """Wrap the host's end of a turn's socket; reading it takes bytes alone, so a descriptor that a guest pushes is dropped."""
+    return await UNIXSocketStream.from_socket(sock)

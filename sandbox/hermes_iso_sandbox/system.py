@@ -1,0 +1,83 @@
+"""Find what of this host a sandbox needs: the system's directories, the interpreter, and the guest's code as one archive."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from hermes_iso_sandbox.bwrap import ETC_FROM_HOST, System
+from hermes_iso_sandbox.errors import UnsupportedSandboxError
+
+TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_ASK = "import sys, os; print(sys.base_prefix); print(os.path.realpath(getattr(sys, '_base_executable', sys.executable)))"
+
+
+@cache
+def find_system(python: str | None) -> System:
+    """Return what a sandbox with this interpreter shows of the host; None is the interpreter that runs now.
+
+    Raises UnsupportedSandboxError when the interpreter can't be run or does not lie below its own prefix.
+    """
+    prefix, executable = _interpreter(python)
+    if not executable.is_relative_to(prefix):
+        raise UnsupportedSandboxError(
+            f"The interpreter {executable} lies outside of its prefix {prefix}, so a sandbox can't show one without the other: "
+            "name another interpreter."
+        )
+    names = [name for name in TOP_LEVEL if os.path.lexists(f"/{name}")]
+    links = tuple((name, os.readlink(f"/{name}")) for name in names if os.path.islink(f"/{name}"))
+    return System(
+        links=links,
+        directories=tuple(name for name in names if not os.path.islink(f"/{name}")),
+        etc=tuple(name for name in ETC_FROM_HOST if os.path.exists(f"/etc/{name}")),
+        python_prefix=str(prefix),
+        python_path=str(executable.relative_to(prefix)),
+    )
+
+
+def _interpreter(python: str | None) -> tuple[Path, Path]:
+    """Return prefix and real executable of an interpreter, outside of any virtual environment."""
+    if python is None:
+        return Path(sys.base_prefix).resolve(), Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+    try:
+        answer = subprocess.run(
+            [python, "-I", "-S", "-c", _ASK], capture_output=True, text=True, timeout=20, check=True, env={}
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UnsupportedSandboxError(f"The interpreter {python} can't be run: {error}") from error
+    prefix, executable = answer.stdout.splitlines()[:2]
+    return Path(prefix).resolve(), Path(executable)
+
+
+@cache
+def guest_code() -> bytes:
+    """Return the guest's code as a zip archive: `wire` and `guest/`, the only code of ours that a sandbox holds.
+
+    It is read once, so that an upgrade on disk changes nothing for sandboxes to come until the gateway starts anew.
+    """
+    root = resources.files("hermes_iso_sandbox")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        # The package's own __init__ imports the host side; inside, an empty one stands for it.
+        archive.writestr(zipfile.ZipInfo("hermes_iso_sandbox/__init__.py"), b"")
+        _add(archive, root / "wire.py", "hermes_iso_sandbox/wire.py")
+        for entry in sorted((root / "guest").iterdir(), key=lambda each: each.name):
+            _add(archive, entry, f"hermes_iso_sandbox/guest/{entry.name}")
+    return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, entry: Traversable, name: str) -> None:
+    """Add a source file, or all of a folder, under a fixed date: the same code gives the same bytes."""
+    if entry.is_dir():
+        if entry.name != "__pycache__":
+            for each in sorted(entry.iterdir(), key=lambda each: each.name):
+                _add(archive, each, f"{name}/{each.name}")
+    elif name.endswith(".py"):
+        archive.writestr(zipfile.ZipInfo(name), entry.read_bytes(), zipfile.ZIP_DEFLATED)

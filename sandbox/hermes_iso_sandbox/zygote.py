@@ -1,0 +1,208 @@
+"""Speak to one sandbox's zygote: start the sandbox, fork turns and commands, learn when they are gone, end it all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import anyio
+from anyio.abc import TaskGroup, UNIXSocketStream
+
+from hermes_iso_sandbox import bwrap, launch, wire
+from hermes_iso_sandbox.confinement import Confinement
+from hermes_iso_sandbox.errors import SandboxError
+from hermes_iso_sandbox.system import find_system, guest_code
+
+START_TIMEOUT = 20.0
+KILL_TIMEOUT = 5.0
+
+
+class Forked:
+    """One turn or command that the zygote forked; `status` is as a shell shows it once `gone` is set, None if unknown."""
+
+    __slots__ = ("gone", "number", "status")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.gone = anyio.Event()
+        self.status: int | None = None
+
+
+class Zygote:
+    """A running sandbox of one confinement, as the host sees it. Made by `start_zygote`."""
+
+    def __init__(self, confinement: Confinement, launched: launch.Launched, control: UNIXSocketStream) -> None:
+        self.confinement = confinement
+        self.dead = anyio.Event()
+        self._launched = launched
+        self._control = control
+        self._sending = anyio.Lock()
+        self._numbers = itertools.count(1)
+        self._forked: dict[int, Forked] = {}
+        self._shares: dict[int, tuple[anyio.Event, list[bool]]] = {}
+        self._ready = anyio.Event()
+
+    async def fork_turn(self, shared: int = 0) -> tuple[Forked, socket.socket]:
+        """Fork a turn process that waits for its request; return it and the host's end of its socket."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                return await self._spawn([theirs.fileno()], kind="turn", shared=shared), ours
+            except BaseException:
+                ours.close()
+                raise
+
+    async def fork_command(
+        self,
+        argv: Sequence[str],
+        *,
+        stdio: tuple[int, int, int],
+        cwd: str | None,
+        env: Mapping[str, str],
+        shared: int = 0,
+    ) -> Forked:
+        """Fork a command on these three descriptors; the caller keeps and closes its own copies."""
+        return await self._spawn(list(stdio), kind="command", argv=list(argv), cwd=cwd or "", env=dict(env), shared=shared)
+
+    async def kill(self, forked: Forked) -> None:
+        """End a turn or command and return when its pid namespace is empty. Cancelling does not cut it short.
+
+        A zygote that does not answer in time is ended with all that it holds.
+        """
+        with anyio.CancelScope(shield=True):
+            if forked.gone.is_set():
+                return
+            with anyio.move_on_after(KILL_TIMEOUT), contextlib.suppress(SandboxError):
+                await self._send(t="kill", id=forked.number)
+                await forked.gone.wait()
+            if not forked.gone.is_set():
+                await self.end()
+
+    async def share(self, forked: Forked) -> int:
+        """Keep a living turn's network and mount namespace; return the number to fork others into them."""
+        number = next(self._numbers)
+        done, answer = anyio.Event(), [False]
+        self._shares[number] = (done, answer)
+        await self._send(t="share", id=forked.number, shared=number)
+        await done.wait()
+        del self._shares[number]
+        if not answer[0]:
+            raise SandboxError("The turn ended before its session's namespaces could be kept.")
+        return number
+
+    async def unshare(self, number: int) -> None:
+        """Let kept namespaces go."""
+        with contextlib.suppress(SandboxError):
+            await self._send(t="unshare", shared=number)
+
+    async def end(self) -> None:
+        """Kill the sandbox and everything in it; return when it is gone."""
+        with anyio.CancelScope(shield=True):
+            self.dead.set()
+            await self._launched.end()
+            with contextlib.suppress(OSError):
+                await self._control.aclose()
+            self._all_gone()
+
+    async def serve(self) -> None:
+        """Take in what the zygote reports until it is gone; the pool runs this in its task group."""
+        reader = wire.FrameReader()
+        with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, wire.WireError):
+            while True:
+                for body in reader.feed(await self._control.receive()):
+                    self._take(wire.decode_object(body))
+        await self.end()
+
+    def _take(self, message: wire.JsonObject) -> None:
+        """Act on one report."""
+        kind = message.get("t")
+        if kind == "ready":
+            self._ready.set()
+        elif kind == "exited" and (forked := self._forked.pop(int(message["id"]), None)) is not None:
+            forked.status = int(message["status"])
+            forked.gone.set()
+        elif kind == "shared" and (waiting := self._shares.get(int(message["shared"]))) is not None:
+            waiting[1][0] = bool(message["ok"])
+            waiting[0].set()
+
+    def _all_gone(self) -> None:
+        """Tell everybody who waits that nothing of this sandbox lives any more."""
+        for forked in self._forked.values():
+            forked.gone.set()
+        self._forked.clear()
+        for done, _ in self._shares.values():
+            done.set()
+
+    async def _spawn(self, fds: list[int], **what: object) -> Forked:
+        """Send one fork order with its descriptors."""
+        forked = Forked(next(self._numbers))
+        self._forked[forked.number] = forked
+        await self._send(fds, t="spawn", id=forked.number, **what)
+        return forked
+
+    async def _send(self, fds: Sequence[int] = (), /, **message: object) -> None:
+        """Send one frame, whole, whatever cancels us: half a frame would end the sandbox."""
+        if self.dead.is_set():
+            raise SandboxError("The sandbox is gone.")
+        frame = wire.encode_object(dict(message))
+        with anyio.CancelScope(shield=True):
+            async with self._sending:
+                try:
+                    if fds:
+                        await self._control.send_fds(frame[:1], list(fds))
+                        frame = frame[1:]
+                    await self._control.send(frame)
+                except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
+                    raise SandboxError("The sandbox is gone.") from error
+
+    async def wait_ready(self, settings: wire.JsonObject) -> None:
+        """Configure the zygote and wait until it serves. Raise SandboxError with bwrap's words when it does not."""
+        await self._send(t="configure", settings=settings)
+        with anyio.move_on_after(START_TIMEOUT):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_first_of, self._ready, self.dead, tasks.cancel_scope)
+        if not self._ready.is_set():
+            await self.end()
+            raise SandboxError(f"The sandbox did not start: {self._launched.last_words}")
+
+
+async def _first_of(one: anyio.Event, other: anyio.Event, scope: anyio.CancelScope) -> None:
+    """Cancel `scope` when either event is set."""
+    async with anyio.create_task_group() as tasks:
+
+        async def wait(event: anyio.Event) -> None:
+            await event.wait()
+            scope.cancel()
+
+        tasks.start_soon(wait, one)
+        tasks.start_soon(wait, other)
+
+
+async def start_zygote(confinement: Confinement, tasks: TaskGroup) -> Zygote:
+    """Start the sandbox of a confinement and return when it can fork. `tasks` carries its reader until it ends.
+
+    Raises SandboxError when it does not start, UnsupportedSandboxError when this machine can't; cancelling ends it.
+    """
+    system = find_system(confinement.python)
+    launched = launch.start(lambda fd: bwrap.plan(confinement, system, fd), guest_code())
+    try:
+        control = await UNIXSocketStream.from_socket(launched.control)
+        await launched.find_init()
+        zygote = Zygote(confinement, launched, control)
+        tasks.start_soon(zygote.serve)
+        await zygote.wait_ready(
+            {
+                "limits": asdict(confinement.limits),
+                "cwd": confinement.cwd,
+                "env_file": confinement.env_file,
+                "staged": [list(pair) for pair in launched.plan.staged],
+                "symlinks": [list(pair) for pair in launched.plan.late_symlinks],
+            }
+        )
+    except BaseException:
+        await launched.end()
+        raise
+    return zygote
