@@ -37,13 +37,14 @@ class System:
     """What of the host's system a sandbox shows read-only: found once per pool.
 
     links: top-level names that are links into /usr (merged /usr); directories: those that are real.
-    etc: the entries of ETC_FROM_HOST that exist. python: prefix and executable's path below it; prefix /usr needs no bind.
+    etc: the entries of ETC_FROM_HOST that exist.
+    python_source: where the interpreter's prefix is bound from; /usr needs no bind. python_path: the executable below it.
     """
 
     links: tuple[tuple[str, str], ...]
     directories: tuple[str, ...]
     etc: tuple[str, ...]
-    python_prefix: str
+    python_source: str
     python_path: str
 
 
@@ -78,7 +79,7 @@ def plan(confinement: Confinement, system: System, control_fd: int) -> Plan:
         *(word for path, to in confinement.symlinks if not is_fresh(path) for word in ("--symlink", to, path)),
         *(word for name, value in confinement.env for word in ("--setenv", name, value)),
     ]
-    executable = f"{PYTHON_TARGET}/{system.python_path}" if system.python_prefix != "/usr" else f"/usr/{system.python_path}"
+    executable = f"{'/usr' if system.python_source == '/usr' else PYTHON_TARGET}/{system.python_path}"
     start = (
         f"import sys; sys.path.insert(0, {CODE_TARGET!r}); from hermes_iso_sandbox.guest.zygote import main; main({control_fd})"
     )
@@ -114,8 +115,8 @@ def _root(system: System) -> list[str]:
     words += ["--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run"]  # noqa: S108  # paths inside
     words += [word for path in DIRECTORIES for word in ("--perms", "0755", "--dir", path)]
     words += [word for name in system.etc for word in ("--ro-bind", f"/etc/{name}", f"/etc/{name}")]
-    if system.python_prefix != "/usr":
-        words += ["--ro-bind", system.python_prefix, PYTHON_TARGET]
+    if system.python_source != "/usr":
+        words += ["--ro-bind", system.python_source, PYTHON_TARGET]
     return words
 
 

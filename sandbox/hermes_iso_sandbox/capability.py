@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from hermes_iso_sandbox import bwrap, launch
 from hermes_iso_sandbox.errors import UnsupportedSandboxError
+from hermes_iso_sandbox.identity import HOST_UIDS, LAUNCHER, STAGE
 
 OLDEST_BWRAP = (0, 8)
 TRY_TIMEOUT = 20.0
@@ -39,11 +41,13 @@ class Capabilities:
         return all(check.ok for check in self.checks)
 
 
-def probe(root: Path = Path("/")) -> Capabilities:
-    """Try what a sandbox needs on this machine. `root` is where /proc is read from (recorded values, in tests)."""
+def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:  # noqa: S108  # only its file system counts
+    """Try what a sandbox of a profile on `home`'s file system needs. `root` is where /proc is read from."""
     checks = [_system(), _bwrap()]
     if all(check.ok for check in checks):
         checks.append(_namespaces(root))
+    if all(check.ok for check in checks):
+        checks.append(_identity(home))
     return Capabilities(tuple(checks))
 
 
@@ -110,6 +114,26 @@ def _namespaces(root: Path) -> Check:
         return Check("namespaces", True, f"user, pid, mount, net, ipc, uts and cgroup namespaces, as {who}")
     said = " ".join(answer.stderr.split())[:300]
     return Check("namespaces", False, f"refused: {said}", namespace_fix(root))
+
+
+def _identity(home: Path) -> Check:
+    """Check that agents never are host uid 0: tried with a whole sandbox on the home's own file system."""
+    if os.geteuid() != 0:
+        return Check("identity", True, f"agents run as this user (uid {os.geteuid()}), without any privilege")
+    found = f"each agent runs as a uid of its own in {HOST_UIDS.start}-{HOST_UIDS.stop - 1}, through id-mapped mounts"
+    order = launch.memory_file(json.dumps({"uid": HOST_UIDS.start, "stage": STAGE, "mounts": [
+        {"source": str(home), "target": f"{STAGE}/0", "mapped": True}]}).encode())  # fmt: skip
+    try:
+        argv = [*LAUNCHER, str(order), "/bin/true"]
+        answer = subprocess.run(
+            argv, capture_output=True, text=True, timeout=TRY_TIMEOUT, check=False, env={}, pass_fds=[order], cwd="/"
+        )
+    finally:
+        os.close(order)
+    if answer.returncode == 0:
+        return Check("identity", True, found)
+    fix = "Run the gateway as an ordinary user, or put the home on ext4, xfs, btrfs or tmpfs."
+    return Check("identity", False, " ".join(answer.stderr.split())[:300], fix)
 
 
 def namespace_fix(root: Path) -> str:

@@ -14,14 +14,15 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO
 
 import anyio
 
-from hermes_iso_sandbox.bwrap import CODE_TARGET, Plan
+from hermes_iso_sandbox.bwrap import CODE_TARGET, Plan, System, plan
+from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
+from hermes_iso_sandbox.identity import identify
 
 ERROR_BYTES = 4096
 
@@ -88,22 +89,27 @@ class Launched:
         self.last_words = " ".join(text.split()) or "it ended without a word"
 
 
-def start(make_plan: Callable[[int], Plan], code: bytes) -> Launched:
-    """Start bwrap by the plan that `make_plan` gives for the control socket's number inside. Blocks about a millisecond."""
+def start(confinement: Confinement, system: System, code: bytes) -> Launched:
+    """Start the sandbox of a confinement. Blocks for about a millisecond, and raises UnsupportedSandboxError without bwrap."""
     ours, theirs = socket.socketpair()
     info_read, info_write = os.pipe()
     fds: list[int] = [theirs.fileno(), info_write]
     memory: list[int] = []
     try:
-        steps = make_plan(theirs.fileno())
+        identity = identify(confinement, system)
+        steps = plan(identity.confinement, identity.system, theirs.fileno())
         arguments = ["--info-fd", str(info_write), *steps.arguments]
         for target, content in ((CODE_TARGET, code), *steps.files):
-            memory.append(_memory_file(content))
+            memory.append(memory_file(content))
             arguments += ["--perms", "0644", "--ro-bind-data", str(memory[-1]), target]
         arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
-        memory.append(_memory_file(b"".join(word.encode() + b"\0" for word in arguments)))
+        memory.append(memory_file(b"".join(word.encode() + b"\0" for word in arguments)))
+        argv = [find_bwrap(), "--args", str(memory[-1]), "--", *steps.command]
+        if identity.prefix:
+            memory.append(memory_file(identity.order))
+            argv = [*identity.prefix, str(memory[-1]), *argv]
         process = subprocess.Popen(
-            [find_bwrap(), "--args", str(memory[-1]), "--", *steps.command],
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -123,7 +129,7 @@ def start(make_plan: Callable[[int], Plan], code: bytes) -> Launched:
     return Launched(process=process, control=ours, errors=process.stderr, info_fd=info_read, plan=steps)
 
 
-def _memory_file(content: bytes) -> int:
+def memory_file(content: bytes) -> int:
     """Return a descriptor of a memory file at its beginning."""
     fd = os.memfd_create("hermes-iso")
     with open(os.dup(fd), "wb") as file:

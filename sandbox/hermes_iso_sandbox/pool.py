@@ -54,9 +54,8 @@ class Sandbox:
         self._wanted = spares
         self._spares: list[tuple[Forked, socket.socket]] = []
 
-    @property
-    def usable(self) -> bool:
-        """True when it may still take new turns."""
+    def is_usable(self) -> bool:
+        """Return whether it may still take new turns."""
         return not self.retired and not self.zygote.dead.is_set()
 
     @property
@@ -86,9 +85,9 @@ class Sandbox:
     async def refill(self) -> None:
         """Fork turn processes ahead of time until enough wait."""
         with contextlib.suppress(SandboxError):
-            while self.usable and len(self._spares) < self._wanted:
+            while self.is_usable() and len(self._spares) < self._wanted:
                 spare = await self.zygote.fork_turn()
-                if self.usable:
+                if self.is_usable():
                     self._spares.append(spare)
                 else:
                     spare[1].close()
@@ -250,7 +249,7 @@ class SandboxPool:
         """Hold the living sandbox of a confinement; a retired one ends when nobody holds it any more."""
         async with self._making.setdefault(confinement, anyio.Lock()):
             sandbox = self._sandboxes.get(confinement)
-            if sandbox is None or not sandbox.usable:
+            if sandbox is None or not sandbox.is_usable():
                 sandbox = await self._make(confinement)
             sandbox.leases += 1
         self._sandboxes[confinement] = self._sandboxes.pop(confinement, sandbox)  # the most recently used comes last

@@ -37,7 +37,7 @@ def find_system(python: str | None) -> System:
         links=links,
         directories=tuple(name for name in names if not os.path.islink(f"/{name}")),
         etc=tuple(name for name in ETC_FROM_HOST if os.path.exists(f"/etc/{name}")),
-        python_prefix=str(prefix),
+        python_source=str(prefix),
         python_path=str(executable.relative_to(prefix)),
     )
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import anyio
 from anyio.abc import TaskGroup, UNIXSocketStream
 
-from hermes_iso_sandbox import bwrap, launch, wire
+from hermes_iso_sandbox import launch, wire
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.system import find_system, guest_code
@@ -186,8 +186,7 @@ async def start_zygote(confinement: Confinement, tasks: TaskGroup) -> Zygote:
 
     Raises SandboxError when it does not start, UnsupportedSandboxError when this machine can't; cancelling ends it.
     """
-    system = find_system(confinement.python)
-    launched = launch.start(lambda fd: bwrap.plan(confinement, system, fd), guest_code())
+    launched = launch.start(confinement, find_system(confinement.python), guest_code())
     try:
         control = await UNIXSocketStream.from_socket(launched.control)
         await launched.find_init()
