@@ -47,7 +47,7 @@ def identify(confinement: Confinement, system: System) -> Identity:
 
 
 def mapped(confinement: Confinement, system: System, uid: int) -> Identity:
-    """Return how a root gateway starts it as `uid`: every bind through an id-mapped mount, the interpreter through a plain one."""
+    """Return how a root gateway starts it as `uid`: binds through id-mapped mounts, the interpreter through a plain one."""
     binds = confinement.binds or (Bind(str(confinement.home), "/home/agent", writable=True),)
     mounts = [{"source": bind.source, "target": f"{STAGE}/{n}", "mapped": True} for n, bind in enumerate(binds)]
     staged = tuple(replace(bind, source=f"{STAGE}/{n}") for n, bind in enumerate(binds))

@@ -1,7 +1,8 @@
-"""Start bwrap under an unprivileged host uid, with id-mapped mounts for it to bind: a program of its own, run by a root gateway.
+"""Start bwrap under an unprivileged host uid, with id-mapped mounts for it to bind: a program, run by a root gateway.
 
-It is run as `python -I -S -B idmap.py ORDER_FD BWRAP ARGUMENTS...`: reads its order ({"uid", "stage", "mounts"}) from the descriptor, makes
-the mounts in a mount namespace of its own, gives up uid 0 for good, and becomes bwrap. Every failure is one line on stderr.
+It is run as `python -I -S -B idmap.py ORDER_FD BWRAP ARGUMENTS...`: it reads its order ({"uid", "stage", "mounts"}) from the
+descriptor, makes the mounts in a mount namespace of its own, gives up uid 0 for good, and becomes bwrap. Every failure is
+one line on stderr.
 Source: mount_setattr(2), user_namespaces(7).
 """
 

@@ -52,8 +52,13 @@ class Launched:
         """Learn the sandbox's pid 1 from bwrap. Raise SandboxError with bwrap's own words when it gave up instead."""
         with open(self.info_fd, "rb") as info:
             self.info_fd = -1
-            await anyio.wait_readable(info)
-            text = os.read(info.fileno(), 1 << 16)
+            text = b""
+            while True:
+                await anyio.wait_readable(info)
+                piece = os.read(info.fileno(), 1 << 12)
+                if not piece:
+                    break
+                text += piece
         if text:
             with contextlib.suppress(ProcessLookupError):
                 self.init_pidfd = os.pidfd_open(json.loads(text)["child-pid"])

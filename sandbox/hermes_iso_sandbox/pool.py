@@ -181,7 +181,10 @@ class SandboxPool:
             for sandbox in [*self._sandboxes.values()]:
                 await sandbox.end()
         self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
+        if isinstance(error, anyio.get_cancelled_exc_class()):
+            return await self._tasks.__aexit__(kind, error, trace)
+        await self._tasks.__aexit__(None, None, None)  # the user's own error passes as it is, not inside a group
+        return None
 
     @contextlib.asynccontextmanager
     async def lease(self, confinement: Confinement, *, session: str) -> AsyncIterator[Lease]:

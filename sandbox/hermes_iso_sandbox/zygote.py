@@ -188,9 +188,8 @@ async def start_zygote(confinement: Confinement, tasks: TaskGroup) -> Zygote:
     """
     launched = launch.start(confinement, find_system(confinement.python), guest_code())
     try:
-        control = await UNIXSocketStream.from_socket(launched.control)
         await launched.find_init()
-        zygote = Zygote(confinement, launched, control)
+        zygote = Zygote(confinement, launched, await UNIXSocketStream.from_socket(launched.control))
         tasks.start_soon(zygote.serve)
         await zygote.wait_ready(
             {
@@ -203,5 +202,6 @@ async def start_zygote(confinement: Confinement, tasks: TaskGroup) -> Zygote:
         )
     except BaseException:
         await launched.end()
+        launched.control.close()
         raise
     return zygote

@@ -43,6 +43,7 @@ class Zygote:
         self._fds: deque[int] = deque()
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
+        self._confined: dict[int, int] = {}
         self._shared: dict[int, Shared] = {}
         self._settings: Settings | None = None
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
@@ -85,23 +86,25 @@ class Zygote:
         """Fork a turn or a command into a new pid namespace."""
         fds = [self._fds.popleft() for _ in range(1 if kind == "turn" else 3)]
         kernel.unshare(kernel.CLONE_NEWPID)
+        self._confined[id], done = os.pipe()
         pid = os.fork()
         if pid == 0:
-            self._become(kind, fds, self._shared.get(shared), command)
+            self._become(kind, fds, self._shared.get(shared), command, done)
         kernel.setns(self._own_pid_namespace, kernel.CLONE_NEWPID)
-        for fd in fds:
+        for fd in (*fds, done):
             os.close(fd)
         pidfd = os.pidfd_open(pid)
         self._pids[id] = pid
         self._pidfds[pidfd] = id
         self._poll.register(pidfd, select.POLLIN)
 
-    def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any]) -> None:
+    def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any], done: int) -> None:
         """Be pid 1 of what was asked for: confine, fork the worker, reap until it ends. Never returns."""
         status = 125
         try:
             assert self._settings is not None
             confine(self._settings, shared)
+            os.write(done, b"x")
             _place_fds(kind, fds)
             worker = os.fork()
             if worker == 0:
@@ -133,15 +136,28 @@ class Zygote:
             os.kill(self._pids[id], signal.SIGKILL)
 
     def _on_share(self, id: int, shared: int) -> None:  # noqa: A002  # the frame's key
-        """Keep the network and mount namespace of a living turn, for the background processes of its session."""
+        """Keep the network and mount namespace of a living turn, for the background processes of its session.
+
+        Until the turn has confined itself its namespaces are this process's own, which nobody may share.
+        """
         opened: list[int] = []
         try:
+            if not self._is_confined(id):
+                raise ProcessLookupError
             opened.extend(os.open(f"/proc/{self._pids[id]}/ns/{name}", os.O_RDONLY) for name in ("net", "mnt"))
             self._shared[shared] = Shared(*opened)
         except (OSError, KeyError):
             for fd in opened:
                 os.close(fd)
         self._send(t="shared", shared=shared, ok=shared in self._shared)
+
+    def _is_confined(self, id: int) -> bool:  # noqa: A002  # the frame's key
+        """Wait until a turn has confined itself; False when it died instead."""
+        fd = self._confined[id]
+        if fd >= 0 and os.read(fd, 1) == b"x":
+            os.close(fd)
+            self._confined[id] = -1
+        return self._confined[id] < 0
 
     def _on_unshare(self, shared: int) -> None:
         """Let a session's namespaces go."""
@@ -155,6 +171,8 @@ class Zygote:
         number = self._pidfds.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
+        if (fd := self._confined.pop(number)) >= 0:
+            os.close(fd)
         _, status = os.waitpid(self._pids.pop(number), 0)
         code = os.waitstatus_to_exitcode(status)
         self._send(t="exited", id=number, status=code if code >= 0 else 128 - code)

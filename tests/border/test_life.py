@@ -1,0 +1,232 @@
+"""How turns, commands and sandboxes end: wholly, at once, and without touching anybody else."""
+
+import contextlib
+import os
+import secrets
+import signal
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hermes_iso_sandbox import Bind, GuestDiedError, SandboxError, SandboxPool, SandboxTimeoutError, wire
+from tests.support.pools import echo_request, living, output_of, run_pool, simple_confinement
+
+BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
+
+
+def marker() -> str:
+    """Return a number of seconds to sleep that no other process uses."""
+    return f"7{secrets.randbelow(10**8)}"
+
+
+@BACKENDS
+def test_lease_gives_a_fresh_process_for_every_turn(tmp_path: Path, backend: str) -> None:
+    """One lease takes one turn; many follow one another, and at once, on one sandbox."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+
+        async def turn(text: str) -> None:
+            async with pool.lease(confinement, session=text) as lease:
+                await lease.send(echo_request(text))
+                assert await lease.receive() == wire.TurnDone(text)
+
+        for number in range(3):
+            await turn(f"in order {number}")
+        async with anyio.create_task_group() as tasks:
+            for number in range(12):
+                tasks.start_soon(turn, f"at once {number}")
+        assert pool.statistics() == {"sandboxes": 1, "leases": 0, "processes": 0}
+
+    run_pool(scenario, backend)
+
+
+def test_a_second_request_on_one_turn_is_never_answered(tmp_path: Path) -> None:
+    """A turn process takes exactly one turn."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        async with pool.lease(simple_confinement(tmp_path / "a"), session="s") as lease:
+            await lease.send(echo_request("one"))
+            await lease.receive()
+            with contextlib.suppress(GuestDiedError):
+                await lease.send(echo_request("two"))
+            with pytest.raises(GuestDiedError):
+                await lease.receive()
+
+    run_pool(scenario)
+
+
+@BACKENDS
+def test_everything_a_command_started_is_dead_when_it_ends(tmp_path: Path, backend: str) -> None:
+    """A daemon (double fork, own session, signals ignored) ends with the command that started it."""
+    mark = marker()
+
+    async def scenario(pool: SandboxPool) -> None:
+        script = f"(trap '' TERM HUP; setsid sh -c 'trap \"\" TERM; sleep {mark} & sleep {mark}' & ) ; sleep 0.1"
+        await output_of(pool, simple_confinement(tmp_path / "a"), script)
+        assert living(mark) == []
+
+    run_pool(scenario, backend)
+
+
+@BACKENDS
+def test_cancelling_ends_the_tree_before_the_call_returns(tmp_path: Path, backend: str) -> None:
+    """After a cancelled run_command nothing of it lives, at that very moment."""
+    mark = marker()
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(output_of, pool, confinement, f"sleep {mark} & sleep {mark}")
+            while len(living(mark)) < 2:
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+        assert living(mark) == []
+        assert pool.statistics()["leases"] == 0
+
+    run_pool(scenario, backend)
+
+
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143), ("kill -INT $$", 130), ("nosuchcommand", 127)],
+)
+def test_command_status_is_what_a_shell_shows(tmp_path: Path, script: str, status: int) -> None:
+    """Exit codes pass through; a signal is 128 and its number."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        await output_of(pool, simple_confinement(tmp_path / "a"), f"exec sh -c '{script}' 2>&1", status)
+
+    run_pool(scenario)
+
+
+def test_missing_program_and_directory_are_told_on_stderr(tmp_path: Path) -> None:
+    """A command that can't start is 127 with one line, not a hanging call."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        read, write = os.pipe()
+        null = os.open("/dev/null", os.O_RDWR)
+        status = await pool.run_command(simple_confinement(tmp_path / "a"), ["/no/such"], stdio=(null, null, write))
+        assert (status, os.read(read, 100)) == (127, b"/no/such: No such file or directory\n")
+        for fd in (read, write, null):
+            os.close(fd)
+
+    run_pool(scenario)
+
+
+def test_command_over_its_time_is_ended_and_said_so(tmp_path: Path) -> None:
+    """A timeout kills the tree and raises."""
+    mark = marker()
+
+    async def scenario(pool: SandboxPool) -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        with pytest.raises(SandboxTimeoutError, match=r"0\.2 s"):
+            await pool.run_command(simple_confinement(tmp_path / "a"), ["sleep", mark], stdio=(null, null, null), timeout=0.2)
+        os.close(null)
+        assert living(mark) == []
+
+    run_pool(scenario)
+
+
+@BACKENDS
+def test_sandbox_that_dies_fails_its_turns_and_comes_back(tmp_path: Path, backend: str) -> None:
+    """SIGKILL of one agent's zygote touches that agent alone, and its next turn works."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        one, two = simple_confinement(tmp_path / "one"), simple_confinement(tmp_path / "two")
+        before = set(living("hermes_iso_sandbox.guest.zygote"))
+        await pool.warm(one)
+        of_one = set(living("hermes_iso_sandbox.guest.zygote")) - before
+        async with pool.lease(two, session="s") as other:
+            async with pool.lease(one, session="s") as lease:
+                for pid in of_one:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                with pytest.raises(GuestDiedError):
+                    await lease.receive()
+            await other.send(echo_request("still here"))
+            assert await other.receive() == wire.TurnDone("still here")
+        async with pool.lease(one, session="s") as lease:
+            await lease.send(echo_request("again"))
+            assert await lease.receive() == wire.TurnDone("again")
+
+    run_pool(scenario, backend)
+
+
+def test_changed_confinement_makes_a_new_sandbox_and_retires_the_old(tmp_path: Path) -> None:
+    """A turn that runs keeps its sandbox; the next one gets the new; the old is gone after its last turn."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        old = simple_confinement(tmp_path / "a", env=(("PATH", "/usr/bin:/bin"), ("V", "old")))
+        new = simple_confinement(tmp_path / "a", env=(("PATH", "/usr/bin:/bin"), ("V", "new")))
+        async with pool.lease(old, session="s") as lease:
+            assert await output_of(pool, new, "echo $V") == "new\n"
+            await lease.send(echo_request("old"))
+            assert await lease.receive() == wire.TurnDone("old")
+        assert pool.statistics()["sandboxes"] == 1
+
+    run_pool(scenario)
+
+
+@BACKENDS
+def test_closing_the_pool_leaves_nothing_running(tmp_path: Path, backend: str) -> None:
+    """No process of ours outlives the pool, whatever ran in it."""
+    mark = marker()
+    before = set(living("hermes_iso_sandbox.guest.zygote"))
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+        async with pool.lease(confinement, session="s") as lease:
+            await lease.processes.start(f"sleep {mark}", cwd=None, env={})
+            while not living(mark):
+                await anyio.sleep(0.01)
+
+    run_pool(scenario, backend)
+    assert living(mark) == []
+    assert set(living("hermes_iso_sandbox.guest.zygote")) <= before
+
+
+def test_no_descriptor_leaks_over_many_turns(tmp_path: Path) -> None:
+    """Fifty turns and commands leave as many open descriptors as five."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+
+        async def some(count: int) -> int:
+            for _ in range(count):
+                async with pool.lease(confinement, session="s") as lease:
+                    await lease.send(echo_request())
+                    await lease.receive()
+                await output_of(pool, confinement, "true")
+            await anyio.wait_all_tasks_blocked()
+            return len(os.listdir("/proc/self/fd"))
+
+        first = await some(5)
+        assert await some(50) <= first + 1
+
+    run_pool(scenario)
+
+
+def test_sandbox_that_can_not_start_says_why(tmp_path: Path) -> None:
+    """A bind whose source is missing is one clear error with bwrap's own words, and the pool goes on."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        broken = simple_confinement(tmp_path / "a", binds=(Bind(str(tmp_path / "missing"), "/data"),))
+        with pytest.raises(SandboxError, match="missing"):
+            await pool.warm(broken)
+        assert await output_of(pool, simple_confinement(tmp_path / "b"), "echo on") == "on\n"
+
+    run_pool(scenario)
+
+
+def test_fork_bomb_stops_at_the_limit(tmp_path: Path) -> None:
+    """More processes than the limit can't be had, as root too."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        script = "(for i in $(seq 400); do sleep 5 & echo started; done) 2>&1"
+        text = await output_of(pool, simple_confinement(tmp_path / "a"), script, status=None)
+        assert 20 < text.count("started") < 200
+        assert "fork" in text
+
+    run_pool(scenario)

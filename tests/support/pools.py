@@ -1,0 +1,85 @@
+"""Run a scenario against a real pool, on either async library."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+
+from hermes_iso_sandbox import Confinement, SandboxPool, wire
+
+ENV = (("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/home/agent"), ("LANG", "C.UTF-8"))
+
+
+def simple_confinement(home: Path, **changes: object) -> Confinement:
+    """Return a confinement that shows one directory, writable, as its home."""
+    home.mkdir(exist_ok=True)
+    return Confinement(home=home, **{"cwd": "/home/agent", "env": ENV, **changes})  # type: ignore[arg-type]
+
+
+def echo_request(text: str = "hello", turn_id: str = "t1") -> wire.TurnRequest:
+    """Return a request for the engine that answers with what it was asked."""
+    return wire.TurnRequest(turn_id, "agent", "key", "session", text, [], "", "", [], 5, "echo")
+
+
+def run_pool(scenario: Callable[[SandboxPool], Awaitable[None]], backend: str = "trio") -> None:
+    """Run `scenario` with an open pool."""
+
+    async def main() -> None:
+        async with SandboxPool() as pool:
+            await scenario(pool)
+
+    anyio.run(main, backend=backend)
+
+
+async def output_of(pool: SandboxPool, confinement: Confinement, script: str, status: int | None = 0) -> str:
+    """Run a shell script in the sandbox that a turn gets; return its output, asserting its exit status."""
+    read, write = os.pipe()
+    null = os.open("/dev/null", os.O_RDONLY)
+    chunks: list[bytes] = []
+
+    async def collect() -> None:
+        while True:
+            await anyio.wait_readable(read)
+            data = os.read(read, 1 << 16)
+            if not data:
+                return
+            chunks.append(data)
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(collect)
+            got = await pool.run_command(confinement, ["/bin/sh", "-c", script], stdio=(null, write, write), timeout=60)
+            os.close(write)
+            write = -1
+    finally:
+        os.close(read)
+        os.close(null)
+        if write >= 0:
+            os.close(write)
+    text = b"".join(chunks).decode(errors="replace")
+    assert status is None or got == status, (got, text)
+    return text
+
+
+async def python_output(pool: SandboxPool, confinement: Confinement, source: str) -> str:
+    """Run Python source in the sandbox with the interpreter that the guest runs on."""
+    (confinement.home / "probe.py").write_text(source, encoding="utf-8")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return await output_of(pool, confinement, f"P=/opt/python/bin/python{version}; [ -x $P ] || P=python3; $P -I probe.py 2>&1")
+
+
+def living(marker: str) -> list[int]:
+    """Return the pids of this machine whose command line holds `marker`, without zombies."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if marker.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found

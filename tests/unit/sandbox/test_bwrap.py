@@ -1,0 +1,71 @@
+"""bwrap's arguments are a pure function of the confinement; what they say about a few decisions that must not drift."""
+
+from pathlib import Path
+
+from hermes_iso_sandbox import Bind, Confinement, DataFile
+from hermes_iso_sandbox.bwrap import System, is_fresh, plan
+
+SYSTEM = System((("bin", "usr/bin"),), ("lib64",), ("ssl/certs",), "/usr", "bin/python3.11")
+HOME = Path("/srv/home")
+
+
+def pairs(words: tuple[str, ...], option: str, count: int) -> list[tuple[str, ...]]:
+    """Return the operands of every occurrence of an option."""
+    return [tuple(words[n + 1 : n + 1 + count]) for n, word in enumerate(words) if word == option]
+
+
+def test_plan_unshares_every_namespace_and_clears_the_environment() -> None:
+    """Nothing of the host's namespaces or environment is kept."""
+    words = set(plan(Confinement(HOME), SYSTEM, 5).arguments)
+    wanted = {f"--unshare-{name}" for name in ("user", "pid", "net", "ipc", "uts", "cgroup")}
+    assert wanted | {"--clearenv", "--die-with-parent", "--new-session", "--as-pid-1"} <= words
+
+
+def test_plan_makes_no_second_user_namespace() -> None:
+    """--dev and --disable-userns would put the zygote into a namespace that turns can't enter again."""
+    assert not {"--dev", "--disable-userns"} & set(plan(Confinement(HOME), SYSTEM, 5).arguments)
+
+
+def test_plan_binds_only_what_the_confinement_names_writable() -> None:
+    """Every writable bind is one that the confinement asked for."""
+    binds = (Bind("/srv/home/memories", "/hermes/memories", writable=True), Bind("/srv/data", "/srv/data"))
+    words = plan(Confinement(HOME, binds=binds), SYSTEM, 5).arguments
+    assert pairs(words, "--bind", 2) == [("/srv/home/memories", "/hermes/memories")]
+    assert ("/srv/data", "/srv/data") in pairs(words, "--ro-bind", 2)
+
+
+def test_plan_stages_what_lies_below_directories_that_each_turn_mounts_afresh() -> None:
+    """A bind or symlink below /tmp is left for the turn, which mounts /tmp first."""
+    confinement = Confinement(HOME, binds=(Bind("/x", "/tmp/work", writable=True),), symlinks=(("/tmp/home", "/hermes"),))
+    steps = plan(confinement, SYSTEM, 5)
+    assert steps.staged == (("/.staged/0", "/tmp/work"),)
+    assert steps.late_symlinks == (("/tmp/home", "/hermes"),)
+    assert pairs(steps.arguments, "--bind", 2) == [("/x", "/.staged/0")]
+
+
+def test_plan_sizes_every_file_system_of_its_own() -> None:
+    """No tmpfs is without a bound."""
+    words = plan(Confinement(HOME), SYSTEM, 5).arguments
+    for place, word in enumerate(words):
+        if word == "--tmpfs":
+            assert words[place - 2] == "--size"
+
+
+def test_plan_keeps_generated_content_out_of_the_arguments() -> None:
+    """File contents travel through descriptors: argv is public."""
+    confinement = Confinement(HOME, files=(DataFile("/hermes/.env", b"TOKEN=s3cret"),))
+    steps = plan(confinement, SYSTEM, 5)
+    assert "s3cret" not in "".join((*steps.arguments, *steps.command))
+    assert ("/hermes/.env", b"TOKEN=s3cret") in steps.files
+
+
+def test_etc_is_bound_entry_by_entry() -> None:
+    """/etc/ssl as a whole may hold private keys: only what is listed is shown."""
+    words = plan(Confinement(HOME), SYSTEM, 5).arguments
+    assert [source for source, _ in pairs(words, "--ro-bind", 2) if source.startswith("/etc")] == ["/etc/ssl/certs"]
+
+
+def test_is_fresh_judges_by_whole_path_components() -> None:
+    """/tmpfiles is not below /tmp."""
+    assert is_fresh("/tmp/a")
+    assert not is_fresh("/tmpfiles/a")

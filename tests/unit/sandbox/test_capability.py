@@ -1,0 +1,49 @@
+"""What the machine permits is judged from what it says, and every refusal comes with its fix."""
+
+from pathlib import Path
+
+import pytest
+
+from hermes_iso_sandbox import UnsupportedSandboxError
+from hermes_iso_sandbox.capability import Capabilities, Check, bwrap_check, namespace_fix, require
+
+
+@pytest.mark.parametrize(
+    ("switch", "value", "fix"),
+    [
+        ("proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
+        ("proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces"),
+        ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "apparmor_parser"),
+    ],
+)
+def test_namespace_fix_names_the_switch_that_is_off(tmp_path: Path, switch: str, value: str, fix: str) -> None:
+    """Each kernel switch that forbids user namespaces has its own fix (values as recorded on such systems)."""
+    (tmp_path / switch).parent.mkdir(parents=True)
+    (tmp_path / switch).write_text(value + "\n", encoding="ascii")
+    assert fix in namespace_fix(tmp_path)
+
+
+def test_namespace_fix_speaks_of_containers_when_every_switch_is_on(tmp_path: Path) -> None:
+    """Without a switch to blame, the likely place is a container; --privileged is never proposed."""
+    fix = namespace_fix(tmp_path)
+    assert "seccomp" in fix
+    assert "--privileged" not in fix
+
+
+@pytest.mark.parametrize(
+    ("said", "ok"), [("bubblewrap 0.8.0", True), ("bubblewrap 0.11.0", True), ("bubblewrap 0.4.1", False), ("?", False)]
+)
+def test_bwrap_check_judges_the_version(said: str, ok: bool) -> None:
+    """Versions compare as numbers, and an unreadable one is not good enough."""
+    check = bwrap_check(said, "/usr/bin/bwrap")
+    assert check.ok is ok
+    assert bool(check.fix) is not ok
+
+
+def test_require_raises_with_every_fix() -> None:
+    """A machine that can't isolate is told all that is missing at once."""
+    missing = Capabilities(
+        (Check("a", True, "fine"), Check("b", False, "gone", "do this"), Check("c", False, "old", "do that"))
+    )
+    with pytest.raises(UnsupportedSandboxError, match=r"b: gone\. do this c: old\. do that"):
+        require(missing)
