@@ -25,6 +25,7 @@ from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
 from hermes_iso_sandbox.identity import identify
 
 ERROR_BYTES = 4096
+INFO_TIMEOUT = 20.0
 
 
 def find_bwrap() -> str:
@@ -49,10 +50,13 @@ class Launched:
     ended: bool = False
 
     async def find_init(self) -> None:
-        """Learn the sandbox's pid 1 from bwrap. Raise SandboxError with bwrap's own words when it gave up instead."""
-        with open(self.info_fd, "rb") as info:
+        """Learn the sandbox's pid 1 from bwrap. Raise SandboxError with bwrap's own words when it gave up instead.
+
+        Shielded: until its parent tells it to go on, pid 1 waits for ever, and nothing but its number could end it then.
+        """
+        text = b""
+        with open(self.info_fd, "rb") as info, anyio.CancelScope(shield=True), anyio.move_on_after(INFO_TIMEOUT):
             self.info_fd = -1
-            text = b""
             while True:
                 await anyio.wait_readable(info)
                 piece = os.read(info.fileno(), 1 << 12)

@@ -8,12 +8,16 @@ import socket
 from collections.abc import Callable
 
 from hermes_iso_sandbox import wire
-from hermes_iso_sandbox.guest.engines import TurnFault, echo, native
+from hermes_iso_sandbox.guest.engines import TurnFault, echo, native, probe
 from hermes_iso_sandbox.guest.link import Link, LinkClosed
 
 FIXED_NAMES = ("HOME", "HERMES_HOME", "USER")
 """Names that an agent's own .env can't change: the paths inside hang on them."""
-ENGINES: dict[str, Callable[[wire.TurnRequest, Link], wire.TurnDone]] = {"native": native.take_turn, "echo": echo.take_turn}
+ENGINES: dict[str, Callable[[wire.TurnRequest, Link], wire.TurnDone]] = {
+    "native": native.take_turn,
+    "echo": echo.take_turn,
+    "probe": probe.take_turn,
+}
 
 
 def serve_turn(sock: socket.socket, cwd: str, env_file: str | None) -> None:
