@@ -1,7 +1,7 @@
 """One process that takes the turns of every agent in threads, as a gateway without isolation does. For leak tests alone.
 
 Started as `python unsound_worker.py FD`: each message on the socket is a JSON object with the turn's settings and, beside
-it, the turn's own socket. Whatever a turn leaves in the process (environment, working directory, umask, globals) is there for all.
+it, the turn's own socket. Whatever a turn leaves in the process (environment, directory, umask, globals) is there for all.
 """
 
 import json

@@ -11,7 +11,7 @@ import os
 import resource
 from dataclasses import dataclass, field
 
-from hermes_iso_sandbox.guest import kernel
+from hermes_iso_sandbox.guest import kernel, seccomp
 
 _TMPFS = kernel.MS_NOSUID | kernel.MS_NODEV
 _MASKED = ("acpi", "asound", "kallsyms", "kcore", "keys", "kmsg", "kpagecount", "kpageflags", "latency_stats",
@@ -58,6 +58,7 @@ def confine(settings: Settings, shared: Shared | None) -> None:
     _set_limits(settings.limits)
     kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    seccomp.install()
 
 
 def _mount_scratch(settings: Settings) -> None:

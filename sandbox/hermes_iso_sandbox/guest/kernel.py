@@ -67,9 +67,9 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
     _check(f"mount on {target}", done)
 
 
-def prctl(option: int, value: int = 0) -> None:
+def prctl(option: int, value: int = 0, more: int = 0) -> None:
     """Set one attribute of this process."""
-    _check("prctl", _libc.prctl(option, value, 0, 0, 0))
+    _check("prctl", _libc.prctl(option, value, more, 0, 0))
 
 
 def drop_capabilities() -> None:
