@@ -15,6 +15,7 @@ from hermes_iso_sandbox.errors import UnsupportedSandboxError
 from hermes_iso_sandbox.identity import HOST_UIDS, LAUNCHER, STAGE
 
 OLDEST_BWRAP = (0, 8)
+MACHINES = ("x86_64", "aarch64")
 TRY_TIMEOUT = 20.0
 INSTALL = "sudo apt-get install bubblewrap"
 
@@ -62,14 +63,12 @@ def require(capabilities: Capabilities) -> None:
 
 
 def _system() -> Check:
-    """Check that the kernel is Linux."""
+    """Check that the kernel is Linux, on a machine whose system calls the filter knows."""
     found = f"{platform.system()} {platform.release()} {platform.machine()}"
-    return Check(
-        "system",
-        platform.system() == "Linux",
-        found,
-        "Only Linux has the namespaces that a sandbox is made of.",
-    )
+    if platform.system() != "Linux":
+        return Check("system", False, found, "Only Linux has the namespaces that a sandbox is made of.")
+    known = platform.machine() in MACHINES
+    return Check("system", known, found, "" if known else f"The system call filter knows {' and '.join(MACHINES)} only.")
 
 
 def _bwrap() -> Check:
