@@ -1,0 +1,52 @@
+"""Agent: the named tenant that people configure and talk to, as one frozen value with every inheritance resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hermes_iso.policy import ToolPolicy
+from hermes_iso.profiles import Profile
+
+ApiMode = Literal["chat_completions", "anthropic_messages", "offline"]
+"""How a provider is spoken to; `offline` is the built-in model, which is not spoken to at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """Which model answers, where, and with which key.
+
+    provider: `none` when no model is configured anywhere: then `key_hint` names the key to set.
+    base_url: without a trailing slash; empty for `builtin` and `none`.
+    key_hint: where a missing key would go, e.g. "OPENAI_API_KEY in /srv/home/.env"; empty when no key is needed.
+    """
+
+    provider: str
+    model: str
+    base_url: str
+    api_mode: ApiMode
+    api_key: str | None = field(default=None, repr=False)
+    key_hint: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent, ready to serve.
+
+    ns: what stands for it in session keys: `main` for the root agent, else its id.
+    persona: the first system text: personality, else the profile's SOUL.md, else the root's, else a built-in one.
+    turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    """
+
+    id: str
+    ns: str
+    model: ModelSettings
+    persona: str
+    policy: ToolPolicy
+    profile: Profile
+    engine: Literal["native"] = "native"
+    turn_timeout: float = 600.0
+    background_timeout: float = 3600.0
+    max_iterations: int = 90

@@ -1,0 +1,132 @@
+"""From `platforms.api_server` and the root's `.env` to ApiSettings, and which other platforms a home turns on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hermes_iso.config.known import ADAPTED, PLATFORM_SECRETS, PLATFORMS, normal_name
+from hermes_iso.config.problems import ProblemList, suggestion
+from hermes_iso.config.schema import ApiKey, ApiSettings
+from hermes_iso.config.shapes import ApiExtraShape, as_switch, validated
+from hermes_iso.config.source import Names
+from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
+
+KEY_MINIMUM = 16
+"""Fewest characters of an API key; Hermes' own bound."""
+MAIN_KEY = "default"
+"""The name of the key that opens every agent."""
+_AT: KeyPath = ("platforms", "api_server")
+_ENV_FIELDS = (("API_SERVER_KEY", "key"), ("API_SERVER_HOST", "host"))
+
+
+@dataclass(slots=True)
+class ApiReader:
+    """Reads the API's settings from the root home; what is wrong is noted."""
+
+    document: Document
+    names: Names = field(repr=False)
+    agents: Collection[str]
+    problems: ProblemList
+
+    def settings(self) -> ApiSettings | None:
+        """Return the API's settings, or None where it is not enabled. The environment's words win, as in Hermes."""
+        section = self.document.get(*_AT)
+        switched = isinstance(section, dict) and as_switch(section.get("enabled", False))
+        if isinstance(section, dict) and not isinstance(switched, bool):
+            self._wrong("enabled", f"must be true or false, found {kind_of(switched)}; correct it")
+        wanted = as_switch(self.names.get("API_SERVER_ENABLED") or "") is True or bool(self.names.get("API_SERVER_KEY"))
+        if not (switched is True or wanted):
+            return None
+        data = section.get("extra") if isinstance(section, dict) else None
+        extra = validated(ApiExtraShape, self.document, below=(*_AT, "extra"), data=data or {}, problems=self.problems)
+        said = {field: self.names.get(name) for name, field in _ENV_FIELDS}
+        keys = self._keys(extra, said["key"])
+        origins = self.names.get("API_SERVER_CORS_ORIGINS") or ""
+        return ApiSettings(
+            host=said["host"] or extra.host or "127.0.0.1",
+            port=self._port(extra),
+            keys=keys,
+            hosts=frozenset(host.lower() for host in extra.hosts),
+            origins=frozenset(filter(None, (o.strip() for o in origins.split(",")))) or frozenset(extra.cors_origins),
+            strict_model=extra.strict_model,
+        )
+
+    def _port(self, extra: ApiExtraShape) -> int:
+        text = self.names.get("API_SERVER_PORT")
+        if text is None:
+            return 8642 if extra.port is None else extra.port
+        if text.isascii() and text.isdecimal() and int(text) <= 65535:
+            return int(text)
+        self._wrong("port", f"API_SERVER_PORT is {text[:20]!r}, but a port is a number up to 65535; correct it in .env")
+        return 8642
+
+    def _keys(self, extra: ApiExtraShape, from_env: str | None) -> tuple[ApiKey, ...]:
+        at = (*_AT, "extra", "key")
+        main = from_env or self._expanded(extra.key or "", at)
+        keys = [ApiKey(MAIN_KEY, self._long_enough(main, at))] if main else []
+        for name, shape in extra.keys.items():
+            at = (*_AT, "extra", "keys", name)
+            if name == MAIN_KEY:
+                self._complain(at, f"{name!r} is the name of extra.key; choose another")
+            key = self._long_enough(self._expanded(shape.key, (*at, "key")), (*at, "key"))
+            keys.append(ApiKey(name, key, self._bound_to(shape.agents, (*at, "agents"))))
+        self._check_distinct(keys)
+        if not (keys or extra.key):
+            self._wrong("key", f"is missing: set API_SERVER_KEY in .env to at least {KEY_MINIMUM} characters")
+        return tuple(keys)
+
+    def _bound_to(self, agents: list[str] | None, at: KeyPath) -> frozenset[str] | None:
+        if agents is None:
+            return None
+        for index, name in enumerate(agents):
+            if normal_name(name) not in self.agents:
+                self._complain((*at, index), f"there is no agent {name!r}{suggestion(name, self.agents)}")
+        return frozenset(map(normal_name, agents))
+
+    def _check_distinct(self, keys: list[ApiKey]) -> None:
+        first: dict[str, str] = {}
+        for key in keys:
+            other = first.setdefault(key.key, key.name)
+            if other != key.name:
+                self._complain((*_AT, "extra", "keys", key.name), f"is the same key as {other!r}; every key must differ")
+
+    def _long_enough(self, key: str, at: KeyPath) -> str:
+        if len(key) < KEY_MINIMUM:
+            self._complain(at, f"is {len(key)} characters long; a key needs at least {KEY_MINIMUM}")
+        elif not key.isascii() or not key.isprintable() or " " in key:
+            self._complain(at, "holds a blank or a character that an HTTP header can't carry; use letters and digits")
+        return key
+
+    def _expanded(self, text: str, at: KeyPath) -> str:
+        expanded, missing = self.names.expand(text)
+        for name in missing:
+            self._complain(at, f"refers to {name}, which is set nowhere; add it to the home's .env")
+        return expanded.strip()
+
+    def _wrong(self, key: str, message: str) -> None:
+        at: KeyPath = (*_AT, "enabled") if key == "enabled" else (*_AT, "extra", key)
+        self._complain(at, message)
+
+    def _complain(self, at: KeyPath, message: str) -> None:
+        self.document.complain(self.problems, at, message=message)
+
+
+def enabled_platforms(document: Document, names: Mapping[str, str], *, problems: ProblemList) -> tuple[str, ...]:
+    """Return the platforms that a home turns on, sorted, without those that are served here."""
+    found = {platform for platform, name in PLATFORM_SECRETS.items() if names.get(name, "").strip()}
+    section: Any = document.get("platforms")
+    if section is not None and not isinstance(section, dict):
+        document.complain(problems, ("platforms",), message=f"must be a mapping, found {kind_of(section)}; correct it")
+        section = None
+    for name, settings in (section or {}).items():
+        platform = name.lower()
+        if platform not in PLATFORMS:
+            document.complain(problems, ("platforms", name), message=f"unknown platform{suggestion(name, PLATFORMS)}")
+        if isinstance(settings, dict) and as_switch(settings.get("enabled", False)) is True:
+            found.add(platform)
+        elif settings is not None and not isinstance(settings, dict):
+            message = f"must be a mapping, found {kind_of(settings)}; correct it"
+            document.complain(problems, ("platforms", name), message=message)
+    return tuple(sorted(found - ADAPTED))

@@ -1,0 +1,91 @@
+"""From the map of a home's agents to the Config: sources, profiles, agents, routes and API, in that order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hermes_iso.config.api_server import ApiReader, enabled_platforms
+from hermes_iso.config.homes import HomeMap, live_gateway
+from hermes_iso.config.resolve import AgentMaker
+from hermes_iso.config.sandboxes import build_profiles
+from hermes_iso.config.schema import MAIN, Config, RouteRule
+from hermes_iso.config.source import Names, Source, read_source, referred_names
+
+
+def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
+    """Return the Config; problems are noted in the map, and the value only counts when there are none."""
+    root_home = Path(os.path.realpath(home_map.root))
+    problems, document = home_map.problems, home_map.document
+    root = read_source(MAIN, root_home, document=document, problems=problems)
+    home_map.find(_multiplexed_by_environment(root, environ))
+    default = home_map.default_agent()
+    served, not_served = _without_live_gateways(home_map, home_map.served(default))
+    sources = _sources(home_map, root, served)
+    referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
+    referred |= referred_names({"model": document.get("agents")})
+    profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
+    maker = AgentMaker(root, problems)
+    agents = {
+        name: maker.make(source, profiles[name], Names((source.env.values, root.env.values, environ)))
+        for name, source in sources.items()
+    }
+    names = Names((root.env.values, environ))
+    return Config(
+        home=root_home,
+        agents=agents,
+        default_agent=default,
+        routes=_routes(home_map),
+        unmatched=home_map.ours.gateway.unmatched,
+        api=ApiReader(document, names, {*served, *not_served}, problems).settings(),
+        not_served=not_served,
+        unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
+        group_sessions_per_user=home_map.ours.group_sessions_per_user,
+        thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
+        warnings=tuple(problems.warnings),
+    )
+
+
+def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> bool | None:
+    """Return what GATEWAY_MULTIPLEX_PROFILES says, which counts before the config, or None when it says nothing."""
+    word = (Names((root.env.values, environ)).get("GATEWAY_MULTIPLEX_PROFILES") or "").lower()
+    return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}.get(word)
+
+
+def _without_live_gateways(home_map: HomeMap, served: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Split off the agents whose home a Hermes gateway holds; one on the root home that multiplexes holds them all."""
+    held = {name: live_gateway(home_map.homes[name]) for name in served}
+    everybody = live_gateway(home_map.homes[MAIN]) if home_map.multiplexed else ""
+    reasons = {name: reason or everybody for name, reason in held.items()}
+    return [name for name in served if not reasons[name]], {name: reason for name, reason in reasons.items() if reason}
+
+
+def _sources(home_map: HomeMap, root: Source, served: list[str]) -> dict[str, Source]:
+    """Return the sources of the served agents, each with its overlay."""
+    sources: dict[str, Source] = {}
+    for name in served:
+        home = home_map.homes[name]
+        source = root if name == MAIN else read_source(name, home, document=None, problems=home_map.problems)
+        overlay = home_map.overlays.get(name)
+        sources[name] = replace(source, overlay=overlay[0], overlay_at=overlay[1]) if overlay else source
+        if name != MAIN and source.document.get("platforms"):
+            home_map.problems.warn(f"{source.document.file}: platforms of a profile are not served; use the root home's")
+    return sources
+
+
+def _routes(home_map: HomeMap) -> tuple[RouteRule, ...]:
+    """Return the routes in file order."""
+    rules: list[RouteRule] = []
+    for index, route in enumerate(home_map.ours.routes):
+        if route is None:
+            continue
+        at = ("routes", index)
+        match = {key: value.strip() for key, value in route.match.model_dump().items() if value is not None}
+        name = home_map.checked_route(at, match, route.agent)
+        if name:
+            platform = match.get("platform", "").lower() or None
+            where = f"{home_map.document.file}:{home_map.document.line(at)}"
+            rules.append(RouteRule(name, platform, match.get("chat_id"), match.get("thread_id"), route.enabled, where=where))
+    return tuple(rules)

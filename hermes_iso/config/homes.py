@@ -1,0 +1,183 @@
+"""Which agents a home has, where each one's profile lies, which are served, and which another gateway holds."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hermes_iso.config.known import PLATFORMS, RESERVED_NAMES, name_complaint, normal_name
+from hermes_iso.config.problems import ProblemList, suggestion
+from hermes_iso.config.schema import MAIN
+from hermes_iso.config.shapes import EVERYBODY, AgentShape, OurKeys
+from hermes_iso.config.yaml_text import Document, KeyPath
+from hermes_iso.profile_files import UnreadableError, read_bounded
+
+Declared = Mapping[str, tuple[AgentShape, KeyPath]]
+"""The overlays under `agents:`, by normalised name, each with its key path."""
+
+
+@dataclass(slots=True)
+class HomeMap:
+    """The agents of one root home. `spelled` is where each lives as written, `homes` the same with symlinks resolved."""
+
+    root: Path
+    document: Document
+    ours: OurKeys
+    problems: ProblemList
+    overlays: dict[str, tuple[AgentShape, KeyPath]] = field(default_factory=dict)
+    spelled: dict[str, Path] = field(default_factory=dict)
+    multiplexed: bool = False
+
+    @property
+    def homes(self) -> dict[str, Path]:
+        """Each agent's home, resolved."""
+        return {agent: Path(os.path.realpath(path)) for agent, path in self.spelled.items()}
+
+    def find(self, multiplexed: bool | None = None) -> None:
+        """Collect the agents: the root home, the profiles on disk, and those that only `agents:` names.
+
+        `multiplexed` is what the environment says about serving every profile; it counts before the config.
+        """
+        above = (multiplexed, self.ours.multiplex_profiles, self.ours.gateway.multiplex_profiles)
+        self.multiplexed = next((word for word in above if word is not None), False)
+        self._read_overlays()
+        self.spelled[MAIN] = self.root
+        for name in self._on_disk():
+            self.spelled[name] = self.root / "profiles" / name
+        for name, (overlay, at) in self.overlays.items():
+            if name == MAIN:
+                if overlay.home_dir is not None:
+                    self._complain((*at, "home_dir"), "agent main lives in the root home itself; remove this key")
+            elif overlay.home_dir is None:
+                self.spelled[name] = self.root / "profiles" / name
+            else:
+                self.spelled[name] = Path(os.path.normpath(self.root / overlay.home_dir))
+                if not self.spelled[name].is_dir():
+                    where = self.spelled[name]
+                    self._complain((*at, "home_dir"), f"{where} is not a directory; make it: mkdir -p {where}")
+
+    def _read_overlays(self) -> None:
+        for written, overlay in self.ours.agents.items():
+            name, at = normal_name(written), ("agents", written)
+            complaint = name_complaint(name)
+            if complaint:
+                self._complain(at, complaint)
+            elif name in self.overlays:
+                self._complain(at, f"is the same agent as {self.overlays[name][1][-1]!r}; keep one")
+            else:
+                self.overlays[name] = (overlay, at)
+
+    def _on_disk(self) -> list[str]:
+        profiles = self.root / "profiles"
+        try:
+            entries = sorted(entry.name for entry in os.scandir(profiles) if entry.is_dir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self.problems.add(str(profiles), 1, key="profiles", message=f"can't be read ({error.strerror}); correct it")
+            return []
+        if MAIN in entries:
+            message = "is the name of the root home's own agent; rename this profile"
+            self.problems.add(str(profiles / MAIN), 1, key=MAIN, message=message)
+        odd = [name for name in entries if name_complaint(name) and not name.startswith(".")]
+        for name in odd:
+            why = "a reserved name" if name in RESERVED_NAMES else "not a profile's name"
+            self.problems.warn(f"{profiles / name} is ignored: {name!r} is {why}")
+        return [name for name in entries if name != MAIN and not name_complaint(name)]
+
+    def default_agent(self) -> str:
+        """Return who gets what no route takes; two words that differ are noted."""
+        marked = [(name, at) for name, (overlay, at) in self.overlays.items() if overlay.default]
+        written = self.ours.default_agent
+        chosen = normal_name(written) if written is not None else None
+        for name, at in marked:
+            if chosen is None:
+                chosen = name
+            elif name != chosen:
+                self._complain((*at, "default"), f"makes {name} the default agent, but {chosen} is it already; keep one")
+        if written is not None and not self.must_exist(written, ("default_agent",)):
+            return MAIN
+        return chosen or MAIN
+
+    def served(self, default: str) -> list[str]:
+        """Return the agents to serve, main first, then by name."""
+        named = {MAIN, default, *self.overlays}
+        named |= {normal_name(route.agent) for route in self.ours.routes if route}
+        asked = self.ours.gateway.serve
+        if asked is not None:
+            if EVERYBODY not in asked:
+                for index, written in enumerate(asked):
+                    self.must_exist(written, ("gateway", "serve", index))
+                chosen = {normal_name(written) for written in asked}
+                self._check_served(chosen, default)
+                return self._ordered(chosen)
+            return self._ordered(self.spelled)
+        if self.multiplexed:
+            return self._ordered(self.spelled)
+        return self._ordered(named)
+
+    def _check_served(self, chosen: set[str], default: str) -> None:
+        at: KeyPath = ("gateway", "serve")
+        if default not in chosen:
+            self._complain(at, f"leaves out {default}, the default agent; add it, or set default_agent to another")
+        for index, route in enumerate(self.ours.routes):
+            name = normal_name(route.agent) if route and route.enabled else ""
+            if name in self.spelled and name not in chosen:
+                self._complain(("routes", index, "agent"), f"agent {name} is not in gateway.serve; add it there")
+
+    def _ordered(self, names: Iterable[str]) -> list[str]:
+        return sorted(set(names) & set(self.spelled), key=lambda name: (name != MAIN, name))
+
+    def must_exist(self, written: str, at: KeyPath) -> bool:
+        """Say whether an agent exists; note it where it is named when not."""
+        name = normal_name(written)
+        if name in self.spelled:
+            return True
+        if name in ("default", "root"):
+            hint = "; the root home's agent is called 'main'"
+        else:
+            hint = suggestion(name, self.spelled) or f"; make it: mkdir -p {self.root / 'profiles'}/NAME, or add it to agents:"
+        self._complain(at, f"there is no agent {written[:80]!r}{hint}")
+        return False
+
+    def checked_route(self, at: KeyPath, match: Mapping[str, str], agent: str) -> str:
+        """Return the agent that a route names, or '' after noting what is wrong with the route."""
+        if not match:
+            message = "matches everything; name a platform, chat_id or thread_id, or set default_agent"
+            self._complain((*at, "match"), message)
+        for key, value in match.items():
+            if not value:
+                self._complain((*at, "match", key), "must not be empty; write an id, or remove it")
+        platform = match.get("platform", "").lower()
+        if platform and platform not in PLATFORMS:
+            message = f"unknown platform {platform[:40]!r}{suggestion(platform, PLATFORMS)}"
+            self._complain((*at, "match", "platform"), message)
+        if not self.must_exist(agent, (*at, "agent")) or not all(match.values()) or not match:
+            return ""
+        return normal_name(agent)
+
+    def _complain(self, at: KeyPath, message: str) -> None:
+        self.document.complain(self.problems, at, message=message)
+
+
+def live_gateway(home: Path) -> str:
+    """Return why a home can't be served because Hermes' own gateway runs on it, or ''."""
+    try:
+        content = read_bounded(home / "gateway.pid", 64 << 10)
+        record = json.loads(content or b"null")
+    except (UnreadableError, ValueError, RecursionError):
+        return ""
+    pid = record.get("pid") if isinstance(record, dict) else record
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
+        return ""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            command = file.read(64 << 10)
+    except OSError:
+        return ""
+    if b"hermes" not in command:
+        return ""
+    return f"a Hermes gateway (pid {pid}) runs on {home}; stop it with: hermes gateway stop"

@@ -1,0 +1,112 @@
+"""The words a config may use: Hermes' root keys and platforms, reserved names, and what this version does not have yet."""
+
+from __future__ import annotations
+
+import re
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
+"""What an agent may be called; Hermes' rule for profiles."""
+RESERVED_NAMES = frozenset({"hermes", "default", "test", "tmp", "root", "sudo"})
+
+OUR_ROOTS = frozenset({"default_agent", "agents", "engines", "egress", "routes", "bindings", "gateway", "subagent"})
+HERMES_ROOTS = frozenset(
+    re.findall(
+        r"\S+",
+        "model providers fallback_providers credential_pool_strategies toolsets max_concurrent_sessions max_live_sessions agent"
+        " terminal web browser checkpoints mcp tool_output tool_loop_guardrails compression kanban prompt_caching openrouter"
+        " bedrock auxiliary display dashboard privacy tts stt voice context memory delegation prefill_messages_file goals moa"
+        " skills curator honcho timezone slack discord whatsapp telegram mattermost matrix approvals command_allowlist"
+        " quick_commands platform_hints hooks hooks_auto_accept personalities security cron code_execution tools logging"
+        " model_catalog network gateway streaming sessions onboarding updates lsp x_search secrets computer_use desktop vertex"
+        " _config_version custom_providers fallback_model mcp_servers image_gen video_gen plugins smart_model_routing"
+        " platform_toolsets known_plugin_toolsets session_reset group_sessions_per_user thread_sessions_per_user"
+        " stt_echo_transcripts reset_triggers always_log_local filter_silence_narration multiplex_profiles profile_routes"
+        " platforms require_mention unauthorized_dm_behavior signal max_turns",
+    )
+)
+STRICT_ROOTS = OUR_ROOTS | {"model", "platforms", "platform_toolsets", "terminal", "agent"}
+"""Sections that are read here, so that a key in them that is not text is a mistake."""
+
+ADAPTED = frozenset({"api_server", "console"})
+"""Platforms that have an adapter here."""
+PLATFORMS = ADAPTED | frozenset(
+    re.findall(
+        r"\S+",
+        "weixin whatsapp whatsapp_cloud signal bluebubbles yuanbao qqbot webhook msgraph_webhook relay telegram discord slack"
+        " matrix mattermost email feishu dingtalk wecom wecom_callback teams google_chat irc line ntfy sms"
+        " homeassistant simplex"
+        " photon raft local cli",
+    )
+)
+PLATFORM_SECRETS = {
+    "telegram": "TELEGRAM_BOT_TOKEN",
+    "discord": "DISCORD_BOT_TOKEN",
+    "slack": "SLACK_BOT_TOKEN",
+    "mattermost": "MATTERMOST_TOKEN",
+    "matrix": "MATRIX_ACCESS_TOKEN",
+    "homeassistant": "HASS_TOKEN",
+    "email": "EMAIL_PASSWORD",
+    "signal": "SIGNAL_HTTP_URL",
+    "sms": "TWILIO_AUTH_TOKEN",
+}
+"""The `.env` name that turns a platform on in Hermes without any word in its config.yaml."""
+
+NOT_BUILT = (
+    ("engines",),
+    ("egress",),
+    ("bindings",),
+    ("subagent",),
+    ("gateway", "dm_scope"),
+    ("agents", "*", "tools"),
+    ("agents", "*", "egress"),
+    ("agents", "*", "secrets"),
+    ("agents", "*", "allow_soul_edit"),
+    ("agents", "*", "resume"),
+    ("agents", "*", "ask_timeout"),
+    ("agents", "*", "subagents"),
+    ("agents", "*", "shared_paths"),
+    ("agents", "*", "sandbox", "memory"),
+    ("agents", "*", "sandbox", "pids"),
+    ("agents", "*", "sandbox", "cpu"),
+    ("agents", "*", "sandbox", "disk"),
+    ("agents", "*", "sandbox", "inodes"),
+    ("routes", "*", "match", "account_id"),
+    ("routes", "*", "match", "guild_id"),
+    ("routes", "*", "match", "team_id"),
+    ("routes", "*", "match", "chat_type"),
+    ("routes", "*", "match", "parent_chat_id"),
+    ("routes", "*", "match", "user_id"),
+    ("routes", "*", "match", "peer"),
+)
+"""Key paths that a later version has; `*` stands for any key or place in a list."""
+NOT_BUILT_UNLESS_EMPTY = (("profile_routes",), ("gateway", "profile_routes"))
+
+
+def normal_name(text: str) -> str:
+    """Return a name as Hermes compares it."""
+    return text.strip().lower()
+
+
+def name_complaint(name: str) -> str:
+    """Return what is wrong with an agent's name, or ''."""
+    if name in RESERVED_NAMES:
+        meant = "; the root home's agent is called 'main'" if name in ("default", "root") else ""
+        return f"{name!r} is a reserved name; choose another{meant}"
+    if not NAME.match(name):
+        return f"{name[:80]!r} can't be an agent's name; use up to 64 of a-z, 0-9, _ and -, the first a letter or digit"
+    return ""
+
+
+HERMES_GATEWAY_KEYS = frozenset(
+    re.findall(
+        r"\S+",
+        "api_server delivery_ledger max_inbound_media_bytes media_delivery_allow_dirs message_timestamps"
+        " platform_connect_timeout"
+        " respawn_storm restart_loop_guard scale_to_zero strict trust_recent_files"
+        " trust_recent_files_seconds write_sessions_json"
+        " session_reset quick_commands stt stt_echo_transcripts max_concurrent_sessions systemd_watchdog_seconds streaming"
+        " reset_triggers always_log_local session_store_max_age_days unauthorized_dm_behavior filter_silence_narration"
+        " sessions_dir platforms default_reset_policy reset_by_type reset_by_platform",
+    )
+)
+"""Hermes' own settings below `gateway`, accepted and ignored."""

@@ -1,0 +1,33 @@
+"""load_config: a home's files to one frozen Config, or every reason why not; reads only, changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from hermes_iso.config.build import build_config
+from hermes_iso.config.homes import HomeMap
+from hermes_iso.config.problems import ProblemList
+from hermes_iso.config.root_keys import read_root_keys
+from hermes_iso.config.schema import Config
+from hermes_iso.config.yaml_text import read_document
+from hermes_iso.errors import ConfigError, Problem
+
+
+def load_config(home: Path, environ: Mapping[str, str]) -> Config:
+    """Read a home. `environ` is where names that no `.env` defines are looked up.
+
+    Raises ConfigError with every problem of every file at once.
+    """
+    spelled = Path(os.path.abspath(home))
+    if not spelled.is_dir():
+        found = "is not a directory" if os.path.lexists(spelled) else "does not exist"
+        message = f"{found}; make a home with: hermes-iso init --home {spelled}"
+        raise ConfigError([Problem(str(spelled), 1, "home", message)])
+    problems = ProblemList()
+    document = read_document(spelled / "config.yaml", problems)
+    homes = HomeMap(spelled, document, read_root_keys(document, problems), problems)
+    config = build_config(homes, environ)
+    problems.raise_if_any()
+    return config

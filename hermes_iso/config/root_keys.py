@@ -1,0 +1,84 @@
+"""The root config.yaml's own keys: unknown ones, those of later versions, ids as text, and what is left, validated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hermes_iso.config.known import (
+    HERMES_GATEWAY_KEYS,
+    HERMES_ROOTS,
+    NOT_BUILT,
+    NOT_BUILT_UNLESS_EMPTY,
+    OUR_ROOTS,
+    STRICT_ROOTS,
+)
+from hermes_iso.config.problems import ProblemList, suggestion
+from hermes_iso.config.shapes import OurKeys, validated
+from hermes_iso.config.yaml_text import Document, KeyPath
+
+_IDS = ("platform", "chat_id", "thread_id")
+
+
+def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
+    """Return the keys that are ours, after noting unknown ones and those of later versions."""
+    for name in document.data:
+        if name not in OUR_ROOTS | HERMES_ROOTS and (name,) not in document.odd_keys:
+            message = f"unknown key{suggestion(name, OUR_ROOTS | HERMES_ROOTS)}"
+            document.complain(problems, (name,), message=message)
+    for path in document.odd_keys:
+        if len(path) == 1 or path[0] in STRICT_ROOTS:
+            document.complain(problems, path, message="is not text; write this key in quotes")
+    data = {name: value for name, value in document.data.items() if name in OurKeys.model_fields}
+    for root in ("engines", "egress", "bindings", "subagent", "profile_routes"):
+        if root in document.data:
+            data[root] = document.data[root]
+    for pattern in (*NOT_BUILT, *NOT_BUILT_UNLESS_EMPTY):
+        data = _refuse(data, pattern, (), document, problems)
+    gateway = data.get("gateway")
+    if isinstance(gateway, dict):
+        data["gateway"] = {key: value for key, value in gateway.items() if key not in HERMES_GATEWAY_KEYS}
+        for key in ("group_sessions_per_user", "thread_sessions_per_user"):
+            if key in data["gateway"]:
+                data.setdefault(key, data["gateway"].pop(key))
+    for key in [key for key, value in data.items() if value is None]:
+        del data[key]
+    return validated(OurKeys, document, below=(), data=_ids_as_text(data, document), problems=problems)
+
+
+def _refuse(data: Any, pattern: tuple[str, ...], at: KeyPath, document: Document, problems: ProblemList) -> Any:
+    """Return `data` without the keys that `pattern` names; each is noted as not available."""
+    head, rest = pattern[0], pattern[1:]
+    if isinstance(data, list):
+        return [_refuse(item, rest, (*at, index), document, problems) for index, item in enumerate(data)]
+    if not isinstance(data, dict):
+        return data
+    kept: dict[str, Any] = {}
+    for key, value in data.items():
+        if head not in ("*", key):
+            kept[key] = value
+        elif rest:
+            kept[key] = _refuse(value, rest, (*at, key), document, problems)
+        elif value or (*(part if isinstance(part, str) else "*" for part in at), key) not in NOT_BUILT_UNLESS_EMPTY:
+            message = "not available in this version; remove it"
+            document.complain(problems, (*at, key), message=message)
+    return kept
+
+
+def _ids_as_text(data: dict[str, Any], document: Document) -> dict[str, Any]:
+    """Return `data` with the ids in `routes` as they stand in the file: 0123 is not 83, and -100123 is no number."""
+    routes = data.get("routes")
+    if not isinstance(routes, list):
+        return data
+    replaced = []
+    for index, route in enumerate(routes):
+        match = route.get("match") if isinstance(route, dict) else None
+        if isinstance(match, dict):
+            texts = {
+                key: document.texts[("routes", index, "match", key)]
+                for key in _IDS
+                if match.get(key) is not None and ("routes", index, "match", key) in document.texts
+            }
+            replaced.append({**route, "match": {**match, **texts}})
+        else:
+            replaced.append({} if route is None else route)
+    return {**data, "routes": replaced}

@@ -1,0 +1,75 @@
+"""Config: what a home says, as frozen values; made by `load_config` and read by everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hermes_iso.agents import Agent
+
+MAIN = "main"
+"""The agent that lives in the root home."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRule:
+    """One entry of `routes`: None matches anything. `where` is its place in the file, as FILE:LINE."""
+
+    agent: str
+    platform: str | None = None
+    chat_id: str | None = None
+    thread_id: str | None = None
+    enabled: bool = True
+    where: str = ""
+
+    def __str__(self) -> str:
+        keys = (("platform", self.platform), ("chat_id", self.chat_id), ("thread_id", self.thread_id))
+        match = ", ".join(f"{name}={value}" for name, value in keys if value is not None)
+        return f"{self.where}: {match} -> {self.agent}"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key of the HTTP API. `agents` None opens every served agent."""
+
+    name: str
+    key: str = field(repr=False)
+    agents: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The HTTP API: where it listens, who may use it, and which Host and Origin headers it accepts besides its own."""
+
+    host: str = "127.0.0.1"
+    port: int = 8642
+    keys: tuple[ApiKey, ...] = ()
+    hosts: frozenset[str] = frozenset()
+    origins: frozenset[str] = frozenset()
+    strict_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that a home's files say.
+
+    home: the root home, resolved.
+    agents: the served ones in order, `main` first where it is served.
+    not_served: agents that were asked for and can't be served now, each with the reason and what to do.
+    unserved_platforms: enabled platforms that have no adapter here.
+    warnings: one sentence each, for `config check`, `doctor` and the log.
+    """
+
+    home: Path
+    agents: Mapping[str, Agent]
+    default_agent: str = MAIN
+    routes: tuple[RouteRule, ...] = ()
+    unmatched: Literal["default", "reject"] = "default"
+    api: ApiSettings | None = None
+    not_served: Mapping[str, str] = field(default_factory=dict)
+    unserved_platforms: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    group_sessions_per_user: bool = True
+    thread_sessions_per_user: bool = False

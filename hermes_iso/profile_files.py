@@ -1,0 +1,135 @@
+"""Read an operator's files with bounds, and make the two files that a sandbox gets instead of the real ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hermes_iso.envfile import render_env
+
+FILE_LIMIT = 1 << 20
+"""Largest config.yaml or .env that is read, in bytes."""
+TEXT_LIMIT = 64 << 10
+"""Largest SOUL.md that counts, in bytes; what is beyond is cut."""
+CONFIG_VERSION = 33
+"""The `_config_version` of the generated config.yaml: Hermes' current one, so that it does not migrate the file."""
+
+_SHOWN_ROOTS = frozenset(
+    re.findall(
+        r"\S+",
+        "agent browser checkpoints code_execution compression context delegation display goals kanban logging lsp memory moa"
+        " personalities platform_hints platform_toolsets prompt_caching sessions skills smart_model_routing terminal timezone"
+        " tool_loop_guardrails tool_output tools toolsets tts stt voice",
+    )
+)
+_SECRET_KEY = re.compile(
+    r"key|token|secret|passw|credential|auth|cookie|private|webhook|headers?$|^env$|env_passthrough",
+    re.IGNORECASE,
+)
+_SECRET_TEXT = re.compile(r"\$\{[^}]+\}|://[^/\s]*@")
+_MAX_DEPTH = 32
+YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader in C where PyYAML has it."""
+
+
+class UnreadableError(Exception):
+    """A file can't be used; the text says why and what to do, and never repeats the file's contents."""
+
+
+def read_bounded(path: Path, limit: int = FILE_LIMIT) -> bytes | None:
+    """Return the bytes of a regular file, or None when there is none. Raises UnreadableError for anything else.
+
+    It never waits: a FIFO or a device in the file's place is refused before it is read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnreadableError(f"can't be read ({error.strerror}); correct the path or its permissions") from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+        raise UnreadableError(f"is {kind}; put a regular file there or move it away")
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise UnreadableError(f"is longer than {limit >> 10} KiB; make it shorter")
+    return content
+
+
+def read_persona(path: Path) -> tuple[str, str]:
+    """Return (the text of a SOUL.md or "", a warning or ""): cut at 64 KiB, bad UTF-8 replaced, blank counts as none."""
+    try:
+        content = read_bounded(path)
+    except UnreadableError as error:
+        return "", f"{path} {error}"
+    content = content or b""
+    warning = ""
+    if len(content) > TEXT_LIMIT:
+        warning = f"{path} is longer than {TEXT_LIMIT >> 10} KiB; the rest is not used"
+        content = content[:TEXT_LIMIT]
+    text = content.decode("utf-8", "replace")
+    if "\ufffd" in text and not warning:
+        warning = f"{path} is not UTF-8 throughout; the bad bytes are replaced"
+    return text.strip(), warning
+
+
+def env_inside(values: Mapping[str, str], held: Container[str]) -> bytes:
+    """Return the `.env` that the agent gets: the file's values without the names held back."""
+    return render_env({name: value for name, value in values.items() if name not in held}).encode("utf-8")
+
+
+def config_inside(content: bytes) -> bytes:
+    """Return the config.yaml that the agent gets: an allow list of Hermes' settings, and nothing that may be a secret.
+
+    The real file was read strictly when the gateway started. Here it may have changed since and be broken: then the agent
+    gets the version line alone.
+    """
+    try:
+        data: Any = {} if nests_deeper(content, _MAX_DEPTH) else yaml.load(content, Loader=YAML_LOADER)  # noqa: S506  a safe one
+        shown = {name: _shown(value, 1) for name, value in data.items() if name in _SHOWN_ROOTS}
+    except (yaml.YAMLError, AttributeError, ValueError, RecursionError):
+        shown = {}
+    shown = {"_config_version": CONFIG_VERSION, **shown}
+    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).encode("utf-8")
+
+
+def nests_deeper(text: str | bytes, limit: int) -> bool:
+    """Say whether YAML nests deeper than `limit`, without building anything; what is no YAML at all does not.
+
+    The C composer calls itself for every level and ends the process on a few ten thousand brackets, so this comes first.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=YAML_LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > limit:
+                return True
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False
+    return False
+
+
+def _shown(value: Any, depth: int) -> Any:
+    """Return `value` without the mapping keys and texts that may hold a secret."""
+    if depth > _MAX_DEPTH:  # an alias that holds itself
+        return None
+    if isinstance(value, dict):
+        return {
+            name: _shown(item, depth + 1)
+            for name, item in value.items()
+            if isinstance(name, str) and not _SECRET_KEY.search(name)
+        }
+    if isinstance(value, list):
+        return [_shown(item, depth + 1) for item in value]
+    if isinstance(value, str) and _SECRET_TEXT.search(value):
+        return ""
+    return value

@@ -1,0 +1,228 @@
+"""Profile: one home in Hermes' own layout, and the Confinement it maps to.
+
+No directory that holds a file of the operator is ever bound writable, so `/hermes` inside is composed: each of the agent's own
+directories is bound by itself, and the operator's files appear as generated copies. A cover over a name in a writable bind
+would not do: the next rename on the host uncovers it.
+
+Nor may a mount point ever be created inside a directory that the agent can write: who makes it would follow the agent's
+symlinks with the host still in reach. So no bind's target lies inside a writable one, which `load_config` guarantees for the
+paths that a config names.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hermes_iso.envfile import EnvFile, parse_env
+from hermes_iso.errors import ConfigError, Problem
+from hermes_iso.held_names import HeldNames
+from hermes_iso.profile_files import TEXT_LIMIT, UnreadableError, config_inside, env_inside, read_bounded
+from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile
+
+HERMES = "/hermes"
+WORKSPACE = "/workspace"
+HOME = "/home/agent"
+AGENT_DIRECTORIES: Mapping[str, str] = {
+    **{
+        name: f"{HERMES}/{name}"
+        for name in (
+            "memories",
+            "sessions",
+            "skills",
+            "plans",
+            "cron",
+            "cache",
+            "sandboxes",
+            "skins",
+            ".agent",
+        )
+    },
+    "workspace": WORKSPACE,
+    "home": HOME,
+}
+"""The agent's own directories: name in the profile to path inside. All are writable and made where missing."""
+OPERATOR_DIRECTORIES = ("hooks", "plugins")
+"""The operator's directories that an agent may read, where they exist; one that a symlink stands for is not shown."""
+SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+_NO_SYMLINK_BELOW = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/usr",
+    "/etc",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    HERMES,
+    WORKSPACE,
+    HOME,
+)
+
+
+@dataclass(slots=True)
+class _Generated:
+    """The last generated config.yaml and what it was made from: parsing YAML for every turn would cost milliseconds."""
+
+    source: bytes | None = None
+    result: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One agent's home and all that the config says about its sandbox.
+
+    home: the profile on the host, resolved; spellings: its absolute paths as notes may name it.
+    cwd: where a turn starts, as a path inside.
+    directories: where each of the agent's own directories really lies, as checked when the config was read; see
+        `locate_directories`. One that leads elsewhere now is refused.
+    binds: the config's further directories, at their own absolute paths.
+    path: further PATH entries, before the system's.
+    held: which names of `.env` stay on the trusted side.
+    """
+
+    id: str
+    home: Path
+    cwd: str = WORKSPACE
+    spellings: tuple[str, ...] = ()
+    directories: Mapping[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+    path: tuple[str, ...] = ()
+    held: HeldNames = field(default_factory=HeldNames)
+    timezone: str = "UTC"
+    background_timeout: float = 3600.0
+    _generated: _Generated = field(default_factory=_Generated, repr=False, compare=False)
+
+    @property
+    def workspace(self) -> Path:
+        """The agent's workspace on the host."""
+        return Path(self.directories.get("workspace", self.home / "workspace"))
+
+    @property
+    def env_visible(self) -> tuple[str, ...]:
+        """The names in `.env` that reach the agent's turns, sorted, as the file stands now."""
+        return tuple(sorted(name for name in self.read_env().values if name not in self.held))
+
+    @property
+    def env_held(self) -> tuple[str, ...]:
+        """The names in `.env` that stay on the trusted side, sorted, as the file stands now."""
+        return tuple(sorted(name for name in self.read_env().values if name in self.held))
+
+    def read_env(self) -> EnvFile:
+        """Read the profile's `.env` as it stands now. Raises ConfigError when it can't be read."""
+        return parse_env((self._read(".env") or b"").decode("utf-8", "replace"))
+
+    def ensure_directories(self) -> None:
+        """Make the home and the agent's own directories where they are missing, 0700, following no symlink.
+
+        Raises ConfigError when something else is in the way, or a symlink leads elsewhere than when the config was read.
+        """
+        try:
+            self.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, exist_ok=True)
+            home = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._refusal("", f"can't be used as a home ({error.strerror}); correct the path") from error
+        try:
+            for name in AGENT_DIRECTORIES:
+                self._ensure_directory(home, name)
+        finally:
+            os.close(home)
+
+    def _ensure_directory(self, home: int, name: str) -> None:
+        try:
+            mode = os.stat(name, dir_fd=home, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            try:
+                os.mkdir(name, 0o700, dir_fd=home)
+            except OSError as error:
+                raise self._refusal(name, f"can't be made ({error.strerror}); correct the permissions") from error
+            return
+        if stat.S_ISLNK(mode):
+            real = os.path.realpath(self.home / name)
+            if real != self.directories.get(name) or not os.path.isdir(real):
+                raise self._refusal(name, f"leads to {real}, which was not checked; restart, or remove the symlink")
+        elif not stat.S_ISDIR(mode):
+            raise self._refusal(name, "is not a directory, but the agent needs one there; move it away")
+
+    def confinement(self) -> Confinement:
+        """Return what a turn of this agent may touch, from the files as they stand now; makes missing directories.
+
+        Raises ConfigError when a file or directory of the profile can't be used.
+        """
+        self.ensure_directories()
+        values = self.read_env().values
+        return Confinement(
+            home=self.home,
+            name=self.id,
+            binds=(*self._own_binds(), *self.binds),
+            files=self._files(values),
+            symlinks=self._symlinks(),
+            env=(
+                ("HOME", HOME),
+                ("USER", "agent"),
+                ("LANG", "C.UTF-8"),
+                ("PATH", ":".join((*self.path, *SYSTEM_PATH))),
+                ("TERM", "dumb"),
+                ("TZ", self.timezone),
+                ("HERMES_HOME", HERMES),
+                ("HERMES_ISO_AGENT", self.id),
+            ),
+            env_file=f"{HERMES}/.env",
+            cwd=self.cwd,
+            background_timeout=self.background_timeout,
+        )
+
+    def _own_binds(self) -> tuple[Bind, ...]:
+        own = [
+            Bind(self.directories.get(name, str(self.home / name)), target, writable=True)
+            for name, target in AGENT_DIRECTORIES.items()
+        ]
+        own += [
+            Bind(str(self.home / name), f"{HERMES}/{name}")
+            for name in OPERATOR_DIRECTORIES
+            if os.path.isdir(self.home / name) and not os.path.islink(self.home / name)
+        ]
+        return tuple(own)
+
+    def _files(self, values: Mapping[str, str]) -> tuple[DataFile, ...]:
+        config = self._read("config.yaml") or b""
+        if config != self._generated.source:
+            self._generated.source, self._generated.result = config, config_inside(config)
+        files = [
+            DataFile(f"{HERMES}/.env", env_inside(values, self.held)),
+            DataFile(f"{HERMES}/config.yaml", self._generated.result),
+        ]
+        soul = self._read("SOUL.md")
+        if soul is not None:
+            files.append(DataFile(f"{HERMES}/SOUL.md", soul[:TEXT_LIMIT]))
+        return tuple(files)
+
+    def _symlinks(self) -> tuple[tuple[str, str], ...]:
+        links = [(f"{HERMES}/workspace", WORKSPACE), (f"{HERMES}/home", HOME)]
+        links += [(path, HERMES) for path in self.spellings if not is_within(path, *_NO_SYMLINK_BELOW)]
+        return tuple(links)
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return read_bounded(self.home / name)
+        except UnreadableError as error:
+            raise self._refusal(name, str(error)) from error
+
+    def _refusal(self, name: str, message: str) -> ConfigError:
+        return ConfigError([Problem(str(self.home / name), 1, name or "home", message)])
+
+
+def locate_directories(home: Path) -> dict[str, str]:
+    """Return where each of the agent's own directories really lies: an operator may have put a symlink in its place."""
+    return {name: os.path.realpath(home / name) for name in AGENT_DIRECTORIES}
+
+
+def is_within(path: str, *places: str) -> bool:
+    """Say whether an absolute, normalised path is one of `places` or lies below one."""
+    return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
