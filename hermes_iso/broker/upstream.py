@@ -1,0 +1,252 @@
+"""One HTTP request to a provider and the reading of its answer: every failure of the network becomes a ModelError here.
+
+httpx reads a body through a chain of async generators. Left half-read they are closed whenever the garbage collector comes by,
+in a task of its own, with a ResourceWarning from trio for each. So a `Body` is always brought to its end: when the rest is
+not wanted, its connection is closed first, and one more read makes every generator of the chain raise and finish.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+import httpx
+import trio
+
+from hermes_iso.broker.calls import PIECE, JsonObject, ModelAnswer, ModelLimits, OnText
+from hermes_iso.broker.events import EventReader, read_object
+from hermes_iso.broker.faults import AnswerFaultError, Provider, TransientError
+from hermes_iso.errors import ModelError
+
+ERROR_BODY_LIMIT = 64 << 10
+"""Most bytes read of an error's body."""
+_CLOSE_TIMEOUT = 1.0
+_DRAIN_TIMEOUT = 0.2
+"""Seconds that the end of a complete answer may take, for the sake of its connection's reuse."""
+
+
+class AnswerReader(Protocol):
+    """Reads one answer in one dialect; `read_answer` calls it, event by event."""
+
+    complete: bool
+
+    @property
+    def finished(self) -> bool:
+        """True once nothing that comes after is needed."""
+
+    def take(self, event: JsonObject) -> str:
+        """Take an event or a whole answer; return the text it adds. Raises AnswerFaultError."""
+
+    def answer(self) -> ModelAnswer:
+        """Return the answer as far as it was read. Raises AnswerFaultError."""
+
+
+class TextSink:
+    """Hand text on in bounded pieces, and not more often than the interval says; `started` once anything was handed on."""
+
+    __slots__ = ("_interval", "_next", "_on_text", "_waiting", "started")
+
+    def __init__(self, on_text: OnText, interval: float) -> None:
+        self._on_text = on_text
+        self._interval = interval
+        self._waiting: list[str] = []
+        self._next = -float("inf")
+        self.started = False
+
+    async def add(self, text: str) -> None:
+        """Take text; hand on what waits when its time has come."""
+        if text:
+            self._waiting.append(text)
+        if self._waiting and trio.current_time() >= self._next:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Hand on all that waits."""
+        text = "".join(self._waiting)
+        self._waiting.clear()
+        for start in range(0, len(text), PIECE):
+            self.started = True
+            await self._on_text(text[start : start + PIECE])
+        self._next = trio.current_time() + self._interval
+
+
+class Body:
+    """The bytes of a response, bounded in number; always to be closed."""
+
+    __slots__ = ("_chunks", "_left", "_response", "_who")
+
+    def __init__(self, response: httpx.Response, who: Provider, limit: int) -> None:
+        self._response = response
+        self._who = who
+        self._chunks: AsyncIterator[bytes] = response.aiter_raw()
+        self._left = limit
+
+    async def read(self) -> bytes:
+        """Return the next bytes, or nothing at the end. Raise ModelError: cut, timeout, or bad_response over the limit."""
+        try:
+            chunk = await anext(self._chunks, b"")
+        except httpx.TimeoutException as error:
+            raise self._who.error("timeout", "stopped sending in the middle of its answer: try again.") from error
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._who.error("cut", "broke off in the middle of its answer: try again.") from error
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise self._who.error(
+                "bad_response", "sent an answer that is too long to take: ask for less, or choose another model."
+            )
+        return chunk
+
+    async def drain(self) -> None:
+        """Read what little may be left of a complete answer; that it breaks off now harms nobody."""
+        with trio.move_on_after(_DRAIN_TIMEOUT), suppress(ModelError):
+            while await self.read():
+                pass
+
+    async def aclose(self) -> None:
+        """Close the connection unless the answer was read to its end; cancellation does not stop it."""
+        with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
+            await self._response.aclose()
+            try:
+                while await anext(self._chunks, b""):
+                    pass
+            except (httpx.HTTPError, httpx.StreamError):
+                return
+
+
+async def read_answer(
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    reader: AnswerReader,
+    sink: TextSink,
+    *,
+    who: Provider,
+    limits: ModelLimits,
+) -> ModelAnswer:
+    """Send one request and return its answer. Raise ModelError, or TransientError where another try may help."""
+    response = await _send(client, request, who)
+    body = Body(response, who, limits.answer_bytes)
+    try:
+        if not response.is_success:
+            raise who.status_error(response.status_code, response.headers, await _read_error(body))
+        _check_encoding(response.headers, who)
+        await _read_good(body, reader, sink, who, limits)
+        return reader.answer()
+    except AnswerFaultError as fault:
+        raise who.answer_error(fault) from fault
+    finally:
+        await body.aclose()
+
+
+async def _send(client: httpx.AsyncClient, request: httpx.Request, who: Provider) -> httpx.Response:
+    """Send a request and wait for the head of its answer. Raise TransientError unless asking again is pointless or dear."""
+    try:
+        return await client.send(request, stream=True)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        if isinstance(_root(error), ssl.SSLError):
+            text = (
+                "can't be trusted: its TLS certificate or handshake is not accepted; check base_url and the system's CA bundle."
+            )
+            raise who.error("unreachable", text) from error
+        why = "no answer in time" if isinstance(error, httpx.TimeoutException) else _reason(_root(error))
+        failure = who.error("unreachable", "can't be reached{said}: check base_url, and that the server runs.", said=why)
+        raise TransientError(failure) from error
+    except httpx.TimeoutException as error:
+        raise who.error("timeout", "did not begin to answer in time: try again.") from error
+    except httpx.HTTPError as error:
+        # A connection that was kept open may have been closed by the other side meanwhile: nothing was answered, so ask again.
+        raise TransientError(who.error("unreachable", "closed the connection without an answer: try again later.")) from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return the first cause of an exception; of several addresses that failed, the first one's."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return _root(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system says about a connection that failed."""
+    if not isinstance(error, OSError):
+        return str(error) or "no connection"
+    # trio puts the address into strerror; resolver errors, whose numbers are negative or their own, have no other text
+    known = not isinstance(error, socket.gaierror) and error.errno
+    return os.strerror(known) if known else error.strerror or "no connection"
+
+
+async def _read_error(body: Body) -> bytes:
+    """Return the beginning of an error's body, or what came of it."""
+    data = b""
+    try:
+        while len(data) < ERROR_BODY_LIMIT and (chunk := await body.read()):
+            data += chunk
+    except ModelError:
+        return data[:ERROR_BODY_LIMIT]
+    return data[:ERROR_BODY_LIMIT]
+
+
+def _check_encoding(headers: Mapping[str, str], who: Provider) -> None:
+    """Refuse a compressed answer: none was asked for, and unpacking it would undo the bounds on its size."""
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise who.error("bad_response", "sent a compressed answer, which was not asked for: switch compression off there.")
+
+
+async def _read_good(body: Body, reader: AnswerReader, sink: TextSink, who: Provider, limits: ModelLimits) -> None:
+    """Read an answer whose status is good: a stream of events, or one JSON document where the server does not stream."""
+    head = b""
+    while not head.strip() and (chunk := await body.read()):
+        head += chunk
+    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if first.startswith(b"<"):
+        raise who.error("bad_response", "answered with a web page, not with an answer of its API: check base_url.")
+    if first.startswith((b"{", b"[")):
+        await sink.add(reader.take(await _read_document(body, first, limits)))
+    elif not await _read_events(body, first, reader, sink, limits) and not reader.finished:
+        raise who.error("cut", "ended its answer before it was finished: try again.")
+    await sink.flush()
+
+
+async def _read_document(body: Body, head: bytes, limits: ModelLimits) -> JsonObject:
+    """Return an answer that is one JSON object."""
+    data = bytearray(head)
+    while len(data) <= limits.document_bytes and (chunk := await body.read()):
+        data += chunk
+    if len(data) > limits.document_bytes:
+        raise AnswerFaultError("bad_response", f"its answer is longer than {limits.document_bytes} bytes")
+    return read_object(bytes(data))
+
+
+async def _read_events(body: Body, head: bytes, reader: AnswerReader, sink: TextSink, limits: ModelLimits) -> bool:
+    """Let reader and sink take the events of a stream; return True when the stream said that it is over."""
+    events = EventReader(limits.event_bytes)
+    chunk = head
+    while chunk:
+        for event in events.feed(chunk):
+            if await _take_event(event, reader, sink):
+                await body.drain()
+                return True
+        try:
+            chunk = await body.read()
+        except ModelError:
+            if reader.finished:
+                return True
+            raise
+    for event in events.finish():
+        try:
+            if await _take_event(event, reader, sink):
+                return True
+        except AnswerFaultError:
+            return False  # half an event: the stream was cut
+    return False
+
+
+async def _take_event(event: bytes, reader: AnswerReader, sink: TextSink) -> bool:
+    """Take one event; return True when it is the last one."""
+    if event.strip() == b"[DONE]":
+        return True
+    if event.strip():
+        await sink.add(reader.take(read_object(event)))
+    return reader.complete
