@@ -12,7 +12,16 @@ import trio
 from tests.support.arena import KEY, Arena, open_arena
 from tests.support.pools import living
 
-RAW = "import os, socket, struct, time; sock = link._sock; "
+PRELUDE = """
+import os, socket, struct, time
+from hermes_iso_sandbox import wire
+sock = link._sock
+
+def frame(body):
+    return struct.pack('>I', len(body)) + body
+
+os.system('setsid sleep 77777 &')
+"""
 ATTACKS = {
     "exits at once": ("os._exit(3)", 500, "guest_died"),
     "kills itself": ("os.kill(os.getpid(), 9)", 500, "guest_died"),
@@ -20,36 +29,16 @@ ATTACKS = {
     "closes its channel": ("sock.close(); time.sleep(60)", 500, "guest_died"),
     "speaks HTTP": ("sock.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n'); time.sleep(60)", 500, "protocol"),
     "says 4 GiB": ("sock.sendall(b'\\xff' * 4); time.sleep(60)", 500, "protocol"),
-    "stops inside a frame": ("sock.sendall(struct.pack('>I', 100) + b'{'); sock.close(); time.sleep(60)", 500, "protocol"),
-    "sends a pickle": (
-        "b = b'\\x80\\x04K\\x01.'; sock.sendall(struct.pack('>I', len(b)) + b); time.sleep(60)",
-        500,
-        "protocol",
-    ),
-    "sends a host's message": (
-        "b = b'{\"t\":\"interrupt\"}'; sock.sendall(struct.pack('>I', len(b)) + b); time.sleep(60)",
-        500,
-        "protocol",
-    ),
-    "floods events": (
-        'b = b\'{"t":"text","text":""}\'; sock.sendall((struct.pack(\'>I\', len(b)) + b) * 30000); time.sleep(60)',
-        500,
-        "flood",
-    ),
-    "floods bytes": (
-        "b = b'{\"t\":\"text\",\"text\":\"' + b'x' * 1000000 + b'\"}'\nfor _ in range(80): sock.sendall(struct.pack('>I', len(b)) + b)",
-        500,
-        "flood",
-    ),
+    "stops inside a frame": ("sock.sendall(frame(b'x' * 9)[:6]); sock.close(); time.sleep(60)", 500, "protocol"),
+    "sends a pickle": ("sock.sendall(frame(b'\\x80\\x04K\\x01.')); time.sleep(60)", 500, "protocol"),
+    "sends a host's message": ('sock.sendall(frame(b\'{"t":"interrupt"}\')); time.sleep(60)', 500, "protocol"),
+    "floods events": ("sock.sendall(wire.encode(wire.TextDelta('')) * 30000); time.sleep(60)", 500, "flood"),
+    "floods bytes": ("for _ in range(80): link.send(wire.TextDelta('x' * 1000000))", 500, "flood"),
     "hangs": ("time.sleep(60)", 504, "timeout"),
-    "sends one byte a second": (
-        "\nfor byte in struct.pack('>I', 60) * 9: sock.sendall(bytes([byte])); time.sleep(1)",
-        504,
-        "timeout",
-    ),
+    "sends one byte a second": ("for byte in frame(b'x' * 60): sock.sendall(bytes([byte])); time.sleep(1)", 504, "timeout"),
     "raises": ("raise ValueError('of its own')", 500, "guest_error"),
     "exhausts its memory": ("x = bytearray(8 << 30)", 500, "guest_error"),
-    "recurses": ("f = lambda: f(); f()", 500, "guest_error"),
+    "recurses": ("def f(): f()\nf()", 500, "guest_error"),
 }
 
 
@@ -70,7 +59,7 @@ async def test_hostile_turn_fails_alone_with_one_clear_error(tmp_path: Path, nam
             got: list[httpx.Response] = []
 
             async def attack() -> None:
-                got.append(await post(arena, "a", f"{RAW}os.system('setsid sleep 77777 &')\n{source}"))
+                got.append(await post(arena, "a", PRELUDE + source))
 
             nursery.start_soon(attack)
             for _ in range(3):
@@ -85,14 +74,22 @@ async def test_hostile_turn_fails_alone_with_one_clear_error(tmp_path: Path, nam
 
 async def test_frames_after_the_final_one_change_nothing(tmp_path: Path) -> None:
     """The first final frame is the answer; what follows is ignored."""
-    attack = f"{RAW}from hermes_iso_sandbox import wire\nlink.send(wire.TurnDone('first'))\nlink.send(wire.TurnDone('second'))"
+    attack = PRELUDE + "link.send(wire.TurnDone('first'))\nlink.send(wire.TurnDone('second'))"
     async with open_arena(tmp_path / "home", isolated=True, engine="probe") as arena:
         assert await arena.ask("a", attack) == "first"
 
 
 async def test_more_broker_calls_at_a_time_than_allowed_fail_the_turn(tmp_path: Path) -> None:
-    """Four calls may be open at once, not fifty."""
-    attack = f"{RAW}from hermes_iso_sandbox import wire\nfor n in range(50): link.send(wire.BrokerCall(n, 'process', {{'action': 'wait', 'session_id': 'x'}}))\ntime.sleep(30)"
+    """Four calls may be open at once, not five."""
+    attack = (
+        PRELUDE
+        + """
+process = link.call('process', {'action': 'start', 'command': 'sleep 77777', 'cwd': None})
+for number in range(100, 105):
+    link.send(wire.BrokerCall(number, 'process', {'action': 'wait', 'session_id': process['session_id'], 'timeout': 30}))
+time.sleep(30)
+"""
+    )
     async with open_arena(tmp_path / "home", isolated=True, engine="probe", turn_timeout=10) as arena:
         response = await post(arena, "a", attack)
     assert response.status_code == 500

@@ -68,4 +68,5 @@ def test_etc_is_bound_entry_by_entry() -> None:
 def test_is_fresh_judges_by_whole_path_components() -> None:
     """/tmpfiles is not below /tmp."""
     assert is_fresh("/tmp/a")
+    assert is_fresh("/var/tmp/a")
     assert not is_fresh("/tmpfiles/a")
