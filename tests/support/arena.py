@@ -78,7 +78,7 @@ async def open_arena(home: Path, *, isolated: bool, engine: str = "native", turn
         open_gateway(config, pool=None if isolated else UnsoundPool()) as gateway,
         trio.open_nursery() as nursery,
     ):
-        url = await nursery.start(serve_api, gateway, config)
+        url = await nursery.start(serve_api, gateway, config.api)
         headers = {"Authorization": f"Bearer {KEY}"}
         client = await stack.enter_async_context(httpx.AsyncClient(headers=headers, timeout=60))
         yield Arena(client, url, home)

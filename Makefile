@@ -1,0 +1,57 @@
+# What a checkout can do; `make help` lists it. Needs make, git and python3 >= 3.11 with its venv module.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8642
+
+.DEFAULT_GOAL := help
+.PHONY: help run key setup test test-all check unit unprivileged lint format lock bench clean bubblewrap
+
+help:  ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
+
+run: setup  ## serve two demo agents on http://127.0.0.1:$(PORT) until Ctrl-C
+	@exec $(BIN)/hermes-iso run --demo --port $(PORT)
+
+key:  ## print the API key of the demo gateway that you run
+	@sh tools/demo-key.sh
+
+setup: bubblewrap $(VENV)/.ready  ## make .venv from requirements.lock and see to bubblewrap
+
+bubblewrap:
+	@sh tools/bubblewrap.sh
+
+$(VENV)/.ready: requirements.lock pyproject.toml tools/venv.sh
+	@sh tools/venv.sh $(VENV)
+	@touch $@
+
+test: check unit unprivileged  ## everything that has to hold: style, types, borders, tests
+
+test-all: test  ## the same as test, for now
+
+check: setup  ## style, types and import borders
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: check
+	$(BIN)/python -m pytest
+
+unprivileged: unit
+	@sh tools/test-unprivileged.sh $(BIN)/python
+
+lint: check  ## the same as check
+
+format: setup  ## put the code into its one layout
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:  ## write requirements.lock anew: every dependency, with hashes
+	@sh tools/lock.sh
+
+bench: setup  ## measure the latency of turns
+	$(BIN)/python bench/turn_latency.py
+
+clean:  ## remove what make made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

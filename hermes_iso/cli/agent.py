@@ -1,0 +1,95 @@
+"""`agent list` and `agent show`: what is configured, without any secret."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from cyclopts import App
+
+from hermes_iso.agents import Agent
+from hermes_iso.cli.options import HomeOption, JsonOption, print_json, print_table, read_config
+from hermes_iso.cli.unbounded import NOT_BOUNDED
+from hermes_iso.config.schema import Config
+from hermes_iso.errors import UsageError
+from hermes_iso.tools import TOOLS
+from hermes_iso_sandbox.confinement import Limits
+
+
+def add_commands(app: App) -> None:
+    """Add the group `agent`."""
+    group = App(name="agent", help="Look at the agents.")
+    group.command(list_agents, name="list")
+    group.command(show)
+    app.command(group)
+
+
+def list_agents(*, as_json: JsonOption = False, home: HomeOption = None) -> int:
+    """List the agents, the served ones first."""
+    config = read_config(home)
+    agents = [describe(config, agent) for agent in config.agents.values()]
+    if as_json:
+        keys = ("id", "default", "model", "engine", "isolation", "home")
+        served = [{key: agent[key] for key in keys} for agent in agents]
+        print_json({"agents": served, "not_served": dict(config.not_served)})
+        return 0
+    rows = [("AGENT", "MODEL", "HOME", "")]
+    rows += [(a["id"], model_text(a), a["home"], "(default)" if a["default"] else "") for a in agents]
+    rows += [(agent, "-", "-", f"not served: {reason}") for agent, reason in config.not_served.items()]
+    print_table(list(rows))
+    return 0
+
+
+def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) -> int:
+    """Show one agent: its model, its tools, and what its sandbox holds."""
+    config = read_config(home)
+    agent = describe(config, find_agent(config, name))
+    if as_json:
+        print_json(agent)
+        return 0
+    lists = {key: ", ".join(agent[key]) or "-" for key in ("tools", "env_visible", "env_held")}
+    shown = {**agent, **lists, "model": model_text(agent), "default": "yes" if agent["default"] else "no"}
+    for key in ("limits", "not_bounded"):
+        shown[key] = "; ".join(f"{what}: {bound}" for what, bound in agent[key].items())
+    print_table([(f"{key}:", str(value)) for key, value in shown.items()])
+    return 0
+
+
+def find_agent(config: Config, name: str) -> Agent:
+    """Return a served agent. Raises UsageError that says why there is none of this name."""
+    agent = config.agents.get(name)
+    if agent is not None:
+        return agent
+    if name in config.not_served:
+        raise UsageError(f"Agent {name} is not served: {config.not_served[name]}")
+    raise UsageError(f"There is no agent {name!r} in {config.home}; there are: {', '.join(config.agents) or 'none'}.")
+
+
+def describe(config: Config, agent: Agent) -> dict[str, Any]:
+    """Return what `agent show --json` prints. Nothing in it is secret: names of variables, never values."""
+    return {
+        "id": agent.id,
+        "default": agent.id == config.default_agent,
+        "model": {"provider": agent.model.provider, "name": agent.model.model, "base_url": agent.model.base_url},
+        "engine": agent.engine,
+        "isolation": "namespace",
+        "home": str(agent.profile.home),
+        "workspace": str(agent.profile.workspace),
+        "cwd": agent.profile.cwd,
+        "tools": list(agent.policy.grant(TOOLS)),
+        "env_visible": list(agent.profile.env_visible),
+        "env_held": list(agent.profile.env_held),
+        "limits": {
+            **asdict(Limits()),
+            "turn_timeout": agent.turn_timeout,
+            "background_timeout": agent.background_timeout,
+            "max_iterations": agent.max_iterations,
+        },
+        "not_bounded": dict(NOT_BOUNDED),
+    }
+
+
+def model_text(agent: dict[str, Any]) -> str:
+    """Return a described agent's model in one word."""
+    model = agent["model"]
+    return f"{model['provider']}/{model['name']}" if model["provider"] != "none" else "none configured"

@@ -1,0 +1,67 @@
+"""What `doctor` finds: the machine's permissions, the config's state, and what is bounded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hermes_iso.cli.options import print_table, warnings_of
+from hermes_iso.cli.unbounded import NOT_BOUNDED
+from hermes_iso.config.load import load_config
+from hermes_iso.errors import ConfigError
+from hermes_iso_sandbox.capability import probe
+from hermes_iso_sandbox.confinement import Limits
+
+
+def examine(home: Path) -> dict[str, Any]:
+    """Return what `doctor --json` prints. A broken config is part of the report and does not keep the rest from it."""
+    capabilities = probe(_existing(home))
+    return {
+        "ok": capabilities.ok,
+        "isolation": "namespace" if capabilities.ok else None,
+        "checks": [asdict(check) for check in capabilities.checks],
+        "config": _examine_config(home),
+        "limits": asdict(Limits()),
+        "not_bounded": dict(NOT_BOUNDED),
+    }
+
+
+def _existing(path: Path) -> Path:
+    """Return the nearest directory that exists, which lies on the file system that `path` will be on."""
+    return next(each for each in (path, *path.parents) if each.is_dir())
+
+
+def _examine_config(home: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {"home": str(home), "ok": True, "problems": [], "warnings": [], "agents": {}}
+    try:
+        config = load_config(home, os.environ)
+        found["warnings"] = warnings_of(config)
+        for agent in config.agents.values():
+            visible, held = agent.profile.env_visible, agent.profile.env_held
+            found["agents"][agent.id] = {"env_visible": list(visible), "env_held": list(held)}
+    except ConfigError as error:
+        found["ok"] = False
+        found["problems"] = [str(problem) for problem in error.problems]
+    return found
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """Print what `examine` returned, for a person."""
+    rows: list[tuple[str, ...]] = [
+        (check["name"], "ok" if check["ok"] else "MISSING", " ".join(filter(None, (check["found"], check["fix"]))))
+        for check in report["checks"]
+    ]
+    config = report["config"]
+    agents = ", ".join(config["agents"]) or "no agent"
+    rows.append(("config", "ok" if config["ok"] else "BROKEN", f"{config['home']} serves {agents}"))
+    rows += [("config", "problem", problem) for problem in config["problems"]]
+    rows += [("config", "warning", warning) for warning in config["warnings"]]
+    for agent, names in config["agents"].items():
+        rows += [(f".env of {agent}", what, ", ".join(names[f"env_{what}"]) or "-") for what in ("visible", "held")]
+    rows += [("limit", name, str(value)) for name, value in report["limits"].items()]
+    print_table(rows)
+    for what, how in report["not_bounded"].items():
+        print(f"{what}: {how}")
+    print("Sandboxes can be had." if report["ok"] else "No sandbox can be had: `run` refuses until the fixes above are made.")

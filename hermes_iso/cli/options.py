@@ -1,0 +1,66 @@
+"""What several commands share: their options, the home they work on, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from hermes_iso.config.load import load_config
+from hermes_iso.config.schema import Config
+from hermes_iso.errors import UsageError
+
+HomeOption = Annotated[
+    str | None,
+    Parameter(name="--home", help="The Hermes home (default: $HERMES_ISO_HOME, $HERMES_HOME, ~/.hermes)."),
+]
+JsonOption = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON document.")]
+
+
+def find_home(option: str | None, environ: Mapping[str, str] | None = None) -> Path:
+    """Return the absolute path of the home: --home, else $HERMES_ISO_HOME, else $HERMES_HOME, else ~/.hermes.
+
+    Raises UsageError when --home is empty; an empty variable counts as not set.
+    """
+    environ = os.environ if environ is None else environ
+    if option is not None and not option:
+        raise UsageError("--home needs a directory, and what was given is empty.")
+    chosen = option or environ.get("HERMES_ISO_HOME") or environ.get("HERMES_HOME") or "~/.hermes"
+    return Path(os.path.abspath(os.path.expanduser(chosen)))
+
+
+def read_config(option: str | None) -> Config:
+    """Load the config of the home that `--home` and the environment name. Raises ConfigError, UsageError."""
+    return load_config(find_home(option), os.environ)
+
+
+def warnings_of(config: Config) -> list[str]:
+    """Return what works otherwise than the config's author may think, one sentence each."""
+    return [
+        *config.warnings,
+        *(f"agent {agent} is not served: {reason}" for agent, reason in config.not_served.items()),
+        *(f"platform {name} is enabled, but this version has no adapter for it" for name in config.unserved_platforms),
+    ]
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say(sentence: str) -> None:
+    """Print a message for a person on stderr, where it does not mix with a result."""
+    print(sentence, file=sys.stderr)
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    """Print rows in columns as wide as their widest cell; the last column is not padded."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
+        print("  ".join([*cells, row[-1]]).rstrip())

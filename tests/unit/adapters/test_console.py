@@ -1,0 +1,153 @@
+"""The console adapter against a scripted terminal and a scripted line."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import pytest
+import trio
+
+from hermes_iso.errors import DrainingError
+from hermes_iso.messages import Outbound, Progress
+from hermes_iso_adapters.console import ConsoleAdapter, StandardTerminal
+
+
+class ScriptedTerminal:
+    """Types the given lines; keeps what it was shown."""
+
+    def __init__(self, *lines, interactive=True):
+        self.interactive = interactive
+        self.lines = list(lines)
+        self.prompts = []
+        self.shown = ""
+        self.complaints = []
+        self.interrupt, self._interrupts = trio.open_memory_channel(math.inf)
+
+    async def read_line(self, prompt):
+        await trio.lowlevel.checkpoint()
+        self.prompts.append(prompt)
+        return self.lines.pop(0) if self.lines else None
+
+    def write(self, text):
+        self.shown += text
+
+    def complain(self, sentence):
+        self.complaints.append(sentence)
+
+    def listen(self):
+        return contextlib.nullcontext(self._interrupts)
+
+
+class ScriptedLine:
+    """Answers every inbound with its text in capitals, after the given progress."""
+
+    def __init__(self, *progress, error=None, refuse=None):
+        self.progress = progress
+        self.error = error
+        self.refuse = refuse
+        self.inbounds = []
+
+    async def handle(self, inbound, deliver, relay):
+        self.inbounds.append(inbound)
+        if self.refuse:
+            raise self.refuse
+        for each in self.progress:
+            await relay(each)
+        outbound = Outbound(inbound.chat, inbound.text.upper(), "turn-1", "main", "session-1", error=self.error)
+        return await deliver(outbound)
+
+
+class StuckLine:
+    """Never answers; says when it was asked and when it was cancelled."""
+
+    def __init__(self):
+        self.asked = trio.Event()
+        self.cancelled = False
+
+    async def handle(self, inbound, deliver, relay):
+        self.asked.set()
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            self.cancelled = True
+            raise
+
+
+async def test_question_prints_only_the_answer():
+    """One question: nothing but the answer is shown, not even what was streamed."""
+    terminal, line = ScriptedTerminal(), ScriptedLine(Progress("text", "HE"), Progress("tool_called", "ls", "terminal"))
+    await ConsoleAdapter(agent="coder", session="s", question="hello", terminal=terminal).serve_adapter(line)
+    assert terminal.shown == "HELLO\n"
+    assert terminal.prompts == []
+    (inbound,) = line.inbounds
+    assert (inbound.agent, inbound.text, inbound.chat.platform, inbound.chat.chat_id) == ("coder", "hello", "console", "s")
+
+
+async def test_question_raises_when_it_is_refused():
+    """A refusal of the one question reaches the caller, which makes an exit code of it."""
+    with pytest.raises(DrainingError):
+        await ConsoleAdapter(question="x", terminal=ScriptedTerminal()).serve_adapter(
+            ScriptedLine(refuse=DrainingError("stops"))
+        )
+
+
+async def test_failed_turn_is_a_complaint_and_not_an_answer():
+    """A turn's error goes beside the answers and is remembered."""
+    terminal = ScriptedTerminal()
+    adapter = ConsoleAdapter(question="why", terminal=terminal)
+    await adapter.serve_adapter(ScriptedLine(error="timeout"))
+    assert (terminal.shown, terminal.complaints, adapter.failed) == ("", ["WHY"], True)
+
+
+async def test_chat_continues_one_session_until_quit():
+    """Every line of a conversation belongs to the same chat, blank lines are skipped, /quit ends it."""
+    terminal, line = ScriptedTerminal("one", "  ", "two", "/quit", "three"), ScriptedLine()
+    await ConsoleAdapter(terminal=terminal).serve_adapter(line)
+    assert [inbound.text for inbound in line.inbounds] == ["one", "two"]
+    assert {inbound.chat.chat_id for inbound in line.inbounds} == {"cli"}
+    assert len({inbound.platform_id for inbound in line.inbounds}) == 2
+    assert terminal.shown == "ONE\nTWO\n"
+
+
+@pytest.mark.parametrize(
+    ("progress", "shown"),
+    [
+        ([Progress("text", "HE"), Progress("text", "LLO")], "HELLO\n"),
+        ([Progress("text", "HE")], "HELLO\n"),
+        ([Progress("text", "I look"), Progress("tool_called", "ls\n-l", "terminal")], "I look\n[terminal] ls -l\nHELLO\n"),
+        ([Progress("text", "other")], "other\nHELLO\n"),
+    ],
+)
+async def test_streamed_text_is_shown_once(progress, shown):
+    """What was streamed is not repeated by the answer, and what was not is added."""
+    terminal = ScriptedTerminal("hello")
+    await ConsoleAdapter(terminal=terminal).serve_adapter(ScriptedLine(*progress))
+    assert terminal.shown == shown
+
+
+async def test_interrupt_ends_the_turn_and_not_the_chat():
+    """Ctrl-C cancels the running turn; the prompt comes back."""
+    terminal, line = ScriptedTerminal("wait"), StuckLine()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ConsoleAdapter(terminal=terminal).serve_adapter, line)
+        await line.asked.wait()
+        terminal.interrupt.send_nowait(2)
+    assert line.cancelled
+    assert terminal.complaints == ["\nThe turn was interrupted."]
+    assert len(terminal.prompts) == 2
+
+
+async def test_refusal_in_a_conversation_is_shown_and_the_chat_goes_on():
+    """A gateway that stops refuses each line with its sentence."""
+    terminal = ScriptedTerminal("one", "two", interactive=False)
+    adapter = ConsoleAdapter(terminal=terminal)
+    await adapter.serve_adapter(ScriptedLine(refuse=DrainingError("It is about to stop.")))
+    assert terminal.complaints == ["It is about to stop."] * 2
+    assert adapter.failed
+
+
+def test_standard_terminal_strips_controls_only_on_a_terminal(capsys):
+    """A pipe gets the answer byte for byte."""
+    StandardTerminal().write("a\x1b[2Jb\n")
+    assert capsys.readouterr().out == "a\x1b[2Jb\n"

@@ -1,0 +1,99 @@
+"""`route explain`."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+from hermes_iso.cli.main import main
+from hermes_iso.cli.route import make_inbound
+from hermes_iso.errors import UsageError
+
+
+@pytest.fixture
+def home(tmp_path):
+    """Make a home whose routes give one group to coder."""
+    where = tmp_path / "home"
+    main(["init", "--home", str(where), "--agents", "coder"])
+    config = where / "config.yaml"
+    rule = 'routes:\n  - match: {platform: telegram, chat_id: "-100", thread_id: "7"}\n    agent: coder\n'
+    config.write_text(config.read_text(encoding="utf-8") + rule, encoding="utf-8")
+    return where
+
+
+def explain(home, capsys, *options):
+    """Run `route explain --json` and return its exit code and answer."""
+    capsys.readouterr()
+    code = main(["route", "explain", "--json", *options, "--home", str(home)])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_explain_takes_values_that_begin_with_a_dash(home, capsys):
+    """Telegram's groups have negative ids."""
+    options = ("--platform", "telegram", "--chat-type", "group", "--chat-id", "-100", "--thread-id", "7")
+    code, answer = explain(home, capsys, *options)
+    assert code == 0
+    assert (answer["agent"], answer["session_key"]) == ("coder", "agent:coder:telegram:group:-100:7")
+    assert f"{home / 'config.yaml'}:" in answer["rule"]
+    assert answer["rejected"] == []
+
+
+def test_explain_says_why_rules_lost(home, capsys):
+    """The default takes it, and the rule that does not is named with its reason."""
+    code, answer = explain(home, capsys, "--platform", "telegram", "--chat-id", "-200")
+    assert code == 0
+    assert (answer["agent"], answer["tier"]) == ("main", "default")
+    assert "-200" in answer["rejected"][0]["reason"]
+
+
+def test_explain_is_no_error_when_the_message_would_be_rejected(home, capsys):
+    """A rejection is an answer like another: exit 0."""
+    config = home / "config.yaml"
+    text = config.read_text(encoding="utf-8").replace("unmatched: default", "unmatched: reject")
+    config.write_text(text, encoding="utf-8")
+    code, answer = explain(home, capsys, "--platform", "signal", "--chat-id", "1")
+    assert (code, answer["agent"], answer["tier"]) == (0, None, "rejected")
+    assert main(["route", "explain", "--platform", "signal", "--home", str(home)]) == 0
+    assert capsys.readouterr().out.startswith("rejected: ")
+
+
+def test_explain_prints_text_for_people(home, capsys):
+    """Without --json the same facts come as lines."""
+    capsys.readouterr()
+    assert main(["route", "explain", "--platform", "telegram", "--chat-id", "1", "--home", str(home)]) == 0
+    out = capsys.readouterr().out
+    assert "agent:       main" in out
+    assert "not:         " in out
+
+
+def test_explain_answers_each_line_of_stdin(home, capsys, monkeypatch):
+    """One answer per line, in order; a bad line is answered too, and makes the exit code 2."""
+    given = [
+        '{"platform": "telegram", "chat_id": -100, "thread-id": "7"}',
+        "nonsense",
+        "[]",
+        '{"platform": "x", "chat": "1"}',
+        "",
+        '{"platform": "x"}',
+    ]
+    lines = "\n".join(given).encode()
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    assert main(["route", "explain", "--stdin", "--home", str(home)]) == 2
+    out, err = capsys.readouterr()
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [answer.get("agent", answer.get("error")) for answer in answers][::4] == ["coder", "main"]
+    assert ["error" in answer for answer in answers] == [False, True, True, True, False]
+    assert err.count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"platform": ""}, {"platform": 1.5}, {"platform": "x", "chat_id": True}, {"platform": "x", "y": "1"}]
+)
+def test_inbound_needs_text_and_known_keys(given):
+    """What can't be a message is refused with a sentence."""
+    with pytest.raises(UsageError):
+        make_inbound(given)

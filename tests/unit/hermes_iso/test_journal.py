@@ -1,0 +1,90 @@
+"""The journal: everything that happened in a turn, none of what was said."""
+
+import json
+from pathlib import Path
+
+import apsw
+import trio
+
+from hermes_iso.errors import ModelError
+from hermes_iso.journal import SCHEMA, open_journal
+from hermes_iso.store import open_database
+from hermes_iso_sandbox import wire
+from tests.support.line import Chat, FakeModels, Guest, open_line
+
+
+def entries(home: Path) -> list[tuple[str, int, str, dict[str, object]]]:
+    """Return what the journal of a home holds: turn, number, kind, data."""
+    connection = apsw.Connection(str(home / "hermes-iso" / "gateway.db"))
+    rows = connection.execute("SELECT turn_id, seq, kind, data FROM journal ORDER BY at, seq").fetchall()
+    connection.close()
+    return [(str(turn), int(str(seq)), str(kind), json.loads(str(data))) for turn, seq, kind, data in rows]
+
+
+async def test_journal_tells_a_turn_without_its_texts(tmp_path: Path) -> None:
+    """Tools, model calls, sizes and the end are there, numbered; no text of the message, tool or answer is."""
+
+    async def script(guest: Guest) -> None:
+        await guest.hear()
+        await guest.say(wire.ToolCalled("1", "terminal", "SECRET-ARGUMENT"))
+        await guest.say(wire.ToolReturned("1", "terminal", True, 0.25))
+        await guest.ask(1, "model", messages=[{"role": "user", "content": "SECRET-PROMPT"}])
+        await guest.say(wire.TextDelta("SECRET-ANSWER"))
+        await guest.say(wire.TurnDone("SECRET-ANSWER"))
+
+    home = tmp_path / "home"
+    async with open_line(home, script) as (gateway, _):
+        await Chat(gateway).say("SECRET-QUESTION", turn_id="t1")
+    found = entries(home)
+    assert [(turn, number) for turn, number, _, _ in found] == [("t1", number) for number in range(1, len(found) + 1)]
+    kinds = [kind for _, _, kind, _ in found]
+    assert kinds == ["tool_called", "tool_returned", "model_called", "text", "ended", "delivered"]
+    assert found[3][3] == {"pieces": 1, "characters": len("SECRET-ANSWER")}
+    assert "SECRET" not in json.dumps([data for *_, data in found])
+
+
+async def test_journal_tells_failures(tmp_path: Path) -> None:
+    """A model that failed, a turn that failed, and their kinds."""
+
+    async def script(guest: Guest) -> None:
+        await guest.hear()
+        await guest.ask(1, "model", messages=[{"role": "user", "content": "x"}])
+        await guest.say(wire.TurnFailed("x", "y"))
+
+    home = tmp_path / "home"
+    async with open_line(home, script, models=FakeModels(ModelError("cut", "It broke off."))) as (gateway, _):
+        await Chat(gateway).say("x")
+    told = {kind: data.get("error") for _, _, kind, data in entries(home)}
+    assert told["model_failed"] == told["ended"] == "cut"
+
+
+async def test_cancelled_turn_is_in_the_journal(tmp_path: Path) -> None:
+    """Who hangs up leaves an entry."""
+
+    scope = trio.CancelScope()
+
+    async def script(guest: Guest) -> None:
+        await guest.hear()
+        scope.cancel()
+        await trio.sleep_forever()
+
+    home = tmp_path / "home"
+    async with open_line(home, script) as (gateway, pool):
+        with scope:
+            await Chat(gateway).say("x")
+        assert (pool.living, pool.most_living) == (0, 1)
+    assert [kind for _, _, kind, _ in entries(home)] == ["cancelled"]
+
+
+async def test_nothing_that_was_added_is_lost_at_the_end(tmp_path: Path) -> None:
+    """Entries still waiting when the journal closes, even by cancellation, are written."""
+    with trio.CancelScope() as scope:
+        async with open_database(tmp_path / "j.db", SCHEMA) as database, open_journal(database) as journal:
+            log = journal.turn("t", "a", "key\ud800")
+            for number in range(1000):
+                await log.add("event", number=number)
+            scope.cancel()
+            await trio.sleep_forever()
+    connection = apsw.Connection(str(tmp_path / "j.db"))
+    assert connection.execute("SELECT count(*), max(seq) FROM journal").fetchall() == [(1000, 1000)]
+    connection.close()
