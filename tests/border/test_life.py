@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from hermes_iso_sandbox import Bind, GuestDiedError, SandboxError, SandboxPool, SandboxTimeoutError, wire
-from tests.support.pools import echo_request, living, output_of, run_pool, simple_confinement
+from tests.support.pools import descendants, echo_request, living, output_of, run_pool, simple_confinement
 
 BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
 
@@ -135,9 +135,9 @@ def test_sandbox_that_dies_fails_its_turns_and_comes_back(tmp_path: Path, backen
 
     async def scenario(pool: SandboxPool) -> None:
         one, two = simple_confinement(tmp_path / "one"), simple_confinement(tmp_path / "two")
-        before = set(living("hermes_iso_sandbox.guest.zygote"))
+        before = descendants(os.getpid())
         await pool.warm(one)
-        of_one = set(living("hermes_iso_sandbox.guest.zygote")) - before
+        of_one = descendants(os.getpid()) - before
         async with pool.lease(two, session="s") as other:
             async with pool.lease(one, session="s") as lease:
                 for pid in of_one:
@@ -173,7 +173,7 @@ def test_changed_confinement_makes_a_new_sandbox_and_retires_the_old(tmp_path: P
 def test_closing_the_pool_leaves_nothing_running(tmp_path: Path, backend: str) -> None:
     """No process of ours outlives the pool, whatever ran in it."""
     mark = marker()
-    before = set(living("hermes_iso_sandbox.guest.zygote"))
+    before = descendants(os.getpid())
 
     async def scenario(pool: SandboxPool) -> None:
         confinement = simple_confinement(tmp_path / "a")
@@ -184,7 +184,7 @@ def test_closing_the_pool_leaves_nothing_running(tmp_path: Path, backend: str) -
 
     run_pool(scenario, backend)
     assert living(mark) == []
-    assert set(living("hermes_iso_sandbox.guest.zygote")) <= before
+    assert descendants(os.getpid()) <= before
 
 
 def test_no_descriptor_leaks_over_many_turns(tmp_path: Path) -> None:

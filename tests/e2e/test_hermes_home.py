@@ -130,7 +130,7 @@ def test_key_bound_to_an_agent_reaches_that_agent_alone(gateway: Running) -> Non
         ("STATUS 500", 502, None),
         ("STATUS 401", 502, None),
         ("LEAKKEY", 502, None),
-        ("REDIRECT", 502, None),
+        ("REDIRECT", 503, None),
         ("STATUS 429", 429, None),
         ("SLOW 60", 504, None),
         ("HANG", 504, None),

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 import trio
-from hermes_iso.api.server import serve_api
 
+from hermes_iso.api.server import serve_api
 from hermes_iso.config.load import load_config
 from hermes_iso.gateway import open_gateway
 from tests.support.unsound import UnsoundPool

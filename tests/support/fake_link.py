@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Self
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.link import Interrupted
@@ -30,7 +31,7 @@ def calls(*wanted: tuple[str, Any], text: str | None = None) -> dict[str, Any]:
 
 
 class FakeLink:
-    """Answers each call with the next entry of its script: a dict is the answer, an exception is raised, a function is asked."""
+    """Answers each call with the next entry of its script: a dict is the answer, an exception raised, a function asked."""
 
     def __init__(self, *script: Any) -> None:
         self.script = list(script)
@@ -39,7 +40,7 @@ class FakeLink:
         self._guest, self._host = socket.socketpair()
         self._interrupted = False
 
-    def __enter__(self) -> FakeLink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,10 +58,8 @@ class FakeLink:
     def poll_interrupt(self) -> bool:
         """Return whether `interrupt` was called."""
         self._guest.setblocking(False)
-        try:
+        with suppress(BlockingIOError):
             self._interrupted = bool(self._guest.recv(16)) or self._interrupted
-        except BlockingIOError:
-            pass
         return self._interrupted
 
     def send(self, message: Any) -> None:

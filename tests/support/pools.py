@@ -83,3 +83,19 @@ def living(marker: str) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def descendants(pid: int) -> set[int]:
+    """Return the pids of all that a process has started, and what those have."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found, fresh = set(), {pid}
+    while fresh:
+        found |= fresh
+        fresh = {child for child, parent in parents.items() if parent in fresh} - found
+    return found - {pid}

@@ -29,8 +29,11 @@ def serve_turn(sock: socket.socket, cwd: str, env_file: str | None) -> None:
             return
         os.environ.update(turn_environment(request, env_file))
         os.chdir(cwd)
-        link.send(_answer(request, link))
-    except (LinkClosed, wire.WireError):
+        try:
+            link.send(_answer(request, link))
+        except wire.WireError as error:
+            link.send(wire.TurnFailed("guest_error", f"The answer does not fit a message: {error}."))
+    except LinkClosed:
         return
 
 

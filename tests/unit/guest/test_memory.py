@@ -94,6 +94,7 @@ def _add(home, name):
         return tool.run(Bench(link, home, home), {"action": "add", "target": "memory", "content": name})["success"]
 
 
+@pytest.mark.slow
 def test_memory_loses_nothing_when_turns_write_at_once(workspace, notes):
     """Additions of concurrent processes are all kept."""
     home = str(notes.parent.parent)

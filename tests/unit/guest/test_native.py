@@ -7,7 +7,7 @@ import pytest
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.engines import TurnFault
-from hermes_iso_sandbox.guest.engines.native import UNKNOWN_LIMIT, take_turn
+from hermes_iso_sandbox.guest.engines.native import CALLS_LIMIT, UNKNOWN_LIMIT, take_turn
 from hermes_iso_sandbox.guest.link import CallError
 from tests.support.fake_link import FakeLink, calls, interrupted_after, says
 
@@ -142,15 +142,15 @@ def test_interrupt_while_the_model_speaks_keeps_what_it_said(workspace):
     assert done == wire.TurnDone("Half a sen", [{"role": "assistant", "content": "Half a sen"}], interrupted=True)
 
 
-def test_interrupt_stops_a_running_command_at_once(workspace):
-    """A long command is killed; every call of the answer has a result and the turn says that it was interrupted."""
+def test_interrupt_before_a_command_leaves_every_call_a_result(workspace):
+    """No command is begun after an interrupt; every call has a result and the turn says that it was interrupted."""
 
     def wanted(link, on_chunk):
         link.interrupt()
         return calls(("terminal", {"command": "sleep 60"}), ("todo", {}), text="On it.")
 
     started = time.monotonic()
-    done, link = turn([wanted])
+    done, _ = turn([wanted])
     assert time.monotonic() - started < 5
     assert done.interrupted
     assert done.text == "On it."
@@ -159,29 +159,25 @@ def test_interrupt_stops_a_running_command_at_once(workspace):
 
 def test_interrupt_during_a_command_is_told_as_failed_tool(workspace):
     """The tool that was running is reported as ended and not ok."""
-    with FakeLink(calls(("terminal", {"command": "echo started > here; sleep 60"}))) as link:
-        polled = link.poll_interrupt
 
-        def poll():
-            return polled()
-
-        link.poll_interrupt = poll
-        original = link.send
-
-        def send(message):
-            original(message)
+    class EagerHost(FakeLink):
+        def send(self, message):
+            super().send(message)
             if isinstance(message, wire.ToolCalled):
-                link.interrupt()
+                self.interrupt()
 
-        link.send = send
+    started = time.monotonic()
+    with EagerHost(calls(("terminal", {"command": "sleep 60"}))) as link:
         done = take_turn(request(), link)
+    assert time.monotonic() - started < 5
     assert done.interrupted
+    assert done.text == ""
     assert [event.ok for event in link.sent if isinstance(event, wire.ToolReturned)] == [False]
 
 
+@pytest.mark.slow
 def test_conversation_that_is_too_long_loses_the_oldest_results_first(workspace):
     """What would not fit in a frame is shortened from the oldest tool result on, and says so; the newest stays whole."""
-    (workspace / "big").write_text("x" * 99 + "\n")
     (workspace / "big").write_text(("y" * 99 + "\n") * 900)
     script = [calls(("read_file", {"path": "big", "limit": 2000}))] * 14
     done, link = turn([*script, says("ok")], limit=20)
@@ -221,6 +217,12 @@ def test_ids_of_calls_are_made_unique(workspace):
     ids = [call["id"] for call in done.messages[0]["tool_calls"]]
     assert len(set(ids)) == 2
     assert [message["tool_call_id"] for message in done.messages[1:3]] == ids
+
+
+def test_answer_with_very_many_calls_is_cut(workspace):
+    """Only so many calls of one answer are done, and the history holds no other."""
+    done, _ = turn([calls(*[("todo", {})] * 500), says("ok")])
+    assert len(done.messages[0]["tool_calls"]) == len(done.messages) - 2 == CALLS_LIMIT
 
 
 def test_todo_list_is_carried_in_the_history(workspace):

@@ -1,0 +1,72 @@
+"""ModelDoor: one turn's way to its model; the gateway decides everything but the messages."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import trio
+
+from hermes_iso.agents import Agent
+from hermes_iso.broker.budgets import Budget, check_messages
+from hermes_iso.broker.calls import ModelAnswer, ModelCall, OfferedTool, OfflineFacts, OnText
+from hermes_iso.errors import ModelError
+from hermes_iso.journal import TurnLog
+from hermes_iso.messages import Usage
+
+
+class Models(Protocol):
+    """Asks models; `hermes_iso.broker.models.ModelBroker` is one."""
+
+    async def complete(self, call: ModelCall, on_text: OnText) -> ModelAnswer:
+        """Return the model's answer. Raises ModelError."""
+
+
+class ModelDoor:
+    """Answers the broker method `model` for one turn. `deadline` is by trio's clock.
+
+    failure: why the latest call failed; None when it did not.
+    """
+
+    def __init__(self, models: Models, *, agent: Agent, tools: tuple[OfferedTool, ...], deadline: float, log: TurnLog) -> None:
+        self.failure: ModelError | None = None
+        self._models = models
+        self._agent = agent
+        self._tools = tools
+        self._deadline = deadline
+        self._log = log
+        self._budget = Budget(max_iterations=agent.max_iterations)
+
+    @property
+    def usage(self) -> Usage:
+        """What the turn's model calls cost so far."""
+        return self._budget.usage
+
+    async def answer(self, params: dict[str, Any], on_text: OnText) -> dict[str, Any]:
+        """Ask the agent's model with the guest's messages. Raises ModelError."""
+        began = trio.current_time()
+        try:
+            answer = await self._budget.complete(self._call(params), on_text, self._models.complete)
+        except ModelError as error:
+            self.failure = error
+            await self._log.add("model_failed", seconds=round(trio.current_time() - began, 4), error=error.kind)
+            raise
+        self.failure = None
+        await self._log.add(
+            "model_called",
+            seconds=round(trio.current_time() - began, 4),
+            prompt_tokens=answer.usage.prompt_tokens,
+            completion_tokens=answer.usage.completion_tokens,
+            finish_reason=answer.finish_reason,
+        )
+        return {"message": answer.message, "finish_reason": answer.finish_reason}
+
+    def _call(self, params: dict[str, Any]) -> ModelCall:
+        """Return the call: settings and tools are the gateway's."""
+        agent = self._agent
+        return ModelCall(
+            settings=agent.model,
+            messages=check_messages(params.get("messages")),
+            tools=self._tools,
+            deadline=self._deadline,
+            about=OfflineFacts(agent.id, agent.engine, "namespace"),
+        )

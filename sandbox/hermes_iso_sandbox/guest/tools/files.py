@@ -1,0 +1,7 @@
+"""The file tools, gathered: read_file, write_file, patch and search_files."""
+
+from __future__ import annotations
+
+from hermes_iso_sandbox.guest.tools import reading, searching, writing
+
+TOOLS = (*reading.TOOLS, *writing.TOOLS, *searching.TOOLS)
