@@ -73,3 +73,7 @@ class TurnError(HermesIsoError):
         super().__init__(message)
         self.kind = kind
         self.retry_after = retry_after
+
+
+class DeliveryError(HermesIsoError):
+    """An answer could not be handed to its adapter; it is not tried again, because it may have arrived."""

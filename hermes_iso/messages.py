@@ -30,6 +30,10 @@ class Inbound:
     history: earlier messages in OpenAI's shape that the caller keeps itself, so that nothing is stored; None means that the
         gateway keeps the session's history.
     instructions: further system text from the caller.
+    session_id: the id that the caller gives this session; None lets the gateway make one for the chat. It is a part of the
+        session's identity.
+    process_key: a name that the caller gives to what background processes belong to, where that outlives the session.
+    turn_id: the turn's id, where the caller had to tell it before the turn; None lets the gateway make one.
     """
 
     chat: ChatRef
@@ -41,6 +45,9 @@ class Inbound:
     namespace: str = ""
     history: tuple[dict[str, Any], ...] | None = None
     instructions: str = ""
+    session_id: str | None = None
+    process_key: str | None = None
+    turn_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

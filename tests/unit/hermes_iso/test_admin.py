@@ -88,7 +88,7 @@ async def test_client_that_hangs_up_cancels_its_turn(tmp_path: Path) -> None:
 
 
 async def test_exec_passes_descriptors_and_status(tmp_path: Path) -> None:
-    """argv and timeout arrive, the status comes back, and no descriptor stays open here."""
+    """Argv and timeout arrive, the status comes back, and no descriptor stays open here."""
     async with serving(tmp_path / "home") as (client, pool):
         assert await client.exec_command("main", ["true", "-x"], stdio=(0, 1, 2), timeout=2.5) == 7
         before = len(os.listdir("/proc/self/fd"))

@@ -60,7 +60,6 @@ async def test_journal_tells_failures(tmp_path: Path) -> None:
 
 async def test_cancelled_turn_is_in_the_journal(tmp_path: Path) -> None:
     """Who hangs up leaves an entry."""
-
     scope = trio.CancelScope()
 
     async def script(guest: Guest) -> None:

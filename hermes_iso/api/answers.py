@@ -1,0 +1,216 @@
+"""How a turn's answer is written: as one JSON object, or as server-sent events while it is made.
+
+A stream begins with the first thing that the turn shows, or after FIRST_WAIT. A failure before that has its own HTTP status;
+after it, it is an event that ends the stream. The turn never writes to the socket itself: it hands pieces to a writer, so a
+client that does not read can hold up its own stream but not the end of the turn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import trio
+
+from hermes_iso.api.errors import ApiError, Receive, Send, raw_headers, send_error, send_json, turn_error
+from hermes_iso.background import Background
+from hermes_iso.messages import Inbound, Outbound, Progress, Receipt, Usage
+
+FIRST_WAIT = 5.0
+"""Seconds without a word after which a stream's headers are sent anyway."""
+KEEP_ALIVE = 15.0
+"""Seconds without a word after which a comment is sent, so that nothing between here and the client gives up."""
+PIECES = 64
+"""Pieces that may wait for a slow client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What every answer of a turn carries: its id, the model's name as the client gave it, and the X-Hermes headers.
+
+    created: Unix time, one for all chunks of an answer.
+    """
+
+    turn_id: str
+    model: str
+    headers: Mapping[str, str]
+    created: int
+
+    def completion(self, kind: str, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+        """Return an object of the chat completions."""
+        return {
+            "id": f"chatcmpl-{self.turn_id}",
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+            **more,
+        }
+
+
+Deliver: TypeAlias = Callable[[Outbound], Awaitable[Receipt]]
+Relay: TypeAlias = Callable[[Progress], Awaitable[None]]
+Handle: TypeAlias = Callable[[Inbound, Deliver, Relay], Awaitable[Receipt]]
+
+
+class Answer(Protocol):
+    """Takes what a turn shows and how it ends, and writes it to the client."""
+
+    async def relay(self, progress: Progress) -> None:
+        """Take something of the running turn."""
+
+    async def deliver(self, outbound: Outbound) -> Receipt:
+        """Take the end."""
+
+    async def write(self) -> None:
+        """Write until the end has been written; runs beside the turn."""
+
+
+class WholeAnswer:
+    """One JSON object at the end."""
+
+    def __init__(self, send: Send, head: Head) -> None:
+        self._send = send
+        self._head = head
+
+    async def relay(self, progress: Progress) -> None:
+        """Show nothing before the end."""
+
+    async def write(self) -> None:
+        """Do nothing: `deliver` writes."""
+
+    async def deliver(self, outbound: Outbound) -> Receipt:
+        """Send the completion, or the error of a turn that failed."""
+        if outbound.error is not None:
+            await send_error(self._send, turn_error(outbound), self._head.headers)
+        else:
+            message = {"role": "assistant", "content": outbound.text, "refusal": None}
+            choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+            value = self._head.completion("chat.completion", [choice], usage=usage_object(outbound.usage))
+            await send_json(self._send, value, headers=self._head.headers)
+        return Receipt(outbound, f"chatcmpl-{outbound.turn_id}")
+
+
+class StreamAnswer:
+    """Server-sent events as the turn goes."""
+
+    def __init__(self, send: Send, head: Head, *, include_usage: bool) -> None:
+        self._send = send
+        self._head = head
+        self._include_usage = include_usage
+        self._pieces, self._waiting = trio.open_memory_channel[bytes | ApiError](PIECES)
+        self._begun = False
+        self._started = False
+        self._segment = ""
+        self._between = False
+
+    async def relay(self, progress: Progress) -> None:
+        """Send text on. A tool ends a segment of text: what follows is set apart from it."""
+        await self._begin()
+        if progress.kind != "text":
+            self._between = self._between or bool(self._segment)
+            self._segment = ""
+            return
+        gap, self._between = "\n\n" if self._between else "", False
+        self._segment += progress.text
+        await self._chunk({"content": gap + progress.text})
+
+    async def deliver(self, outbound: Outbound) -> Receipt:
+        """Send what is left of the text and the end, or the error."""
+        if outbound.error is not None:
+            await self._pieces.send(turn_error(outbound))
+        else:
+            await self._begin()
+            rest = self._rest_of(outbound.text)
+            if rest:
+                await self._chunk({"content": rest})
+            await self._chunk({}, finish_reason="stop")
+            if self._include_usage:
+                await self._event([], usage=usage_object(outbound.usage))
+            await self._pieces.send(b"data: [DONE]\n\n")
+        self._pieces.close()
+        return Receipt(outbound, f"chatcmpl-{outbound.turn_id}")
+
+    async def write(self) -> None:
+        """Write pieces as they come, and comments while none comes, until the turn has ended."""
+        try:
+            while True:
+                piece: bytes | ApiError = b": keep-alive\n\n"
+                with trio.move_on_after(KEEP_ALIVE if self._started else FIRST_WAIT):
+                    piece = await self._waiting.receive()
+                if isinstance(piece, ApiError) and not self._started:
+                    await send_error(self._send, piece, self._head.headers)
+                    return
+                await self._start()
+                content = piece if isinstance(piece, bytes) else _data(piece.body)
+                await self._send({"type": "http.response.body", "body": content, "more_body": True})
+        except trio.EndOfChannel:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _rest_of(self, text: str) -> str:
+        """Return what of the final text was not streamed: all of it, its end, or nothing."""
+        if self._segment.strip().endswith(text.strip()):
+            return ""
+        if text.startswith(self._segment):
+            rest = text[len(self._segment) :]
+            return "\n\n" + rest if self._between else rest
+        return "\n\n" + text
+
+    async def _begin(self) -> None:
+        """Send the first chunk, which names the role."""
+        if not self._begun:
+            self._begun = True
+            await self._chunk({"role": "assistant", "content": ""})
+
+    async def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> None:
+        await self._event([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}])
+
+    async def _event(self, choices: list[dict[str, Any]], **more: Any) -> None:
+        if self._include_usage:
+            more.setdefault("usage", None)
+        await self._pieces.send(_data(self._head.completion("chat.completion.chunk", choices, **more)))
+
+    async def _start(self) -> None:
+        """Send the headers, once."""
+        if not self._started:
+            self._started = True
+            headers = {**self._head.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+            await self._send({"type": "http.response.start", "status": 200, "headers": raw_headers(headers)})
+
+
+async def take_message(handle: Handle, inbound: Inbound, answer: Answer, receive: Receive) -> None:
+    """Take a message through the line to its answer; a client that hangs up meanwhile cancels the turn."""
+    async with Background() as nursery:
+        written = trio.Event()
+
+        async def write() -> None:
+            await answer.write()
+            written.set()
+
+        nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
+        nursery.start_soon(write)
+        await handle(inbound, answer.deliver, answer.relay)
+        await written.wait()
+
+
+async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
+    """Cancel once the client has hung up; the body has been read, so nothing else is to come."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+def usage_object(usage: Usage) -> dict[str, int]:
+    """Return a turn's usage in OpenAI's shape."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
+
+
+def _data(value: Any) -> bytes:
+    """Return an event."""
+    return b"data: " + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"

@@ -1,0 +1,55 @@
+"""The conversation with a turn process, until its last message: what it shows is relayed, what it asks is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+import trio
+
+from hermes_iso.history import clean_text
+from hermes_iso.leases import LeaseLike
+from hermes_iso.messages import Progress
+from hermes_iso.outcomes import shown
+from hermes_iso.work import Work
+from hermes_iso_sandbox import wire
+from hermes_iso_sandbox.errors import SandboxError
+
+End: TypeAlias = wire.TurnDone | wire.TurnFailed
+
+
+async def converse(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
+    """Take what the guest says until its last message and return that. Raises SandboxError, and what `take_call` raises."""
+    pieces = characters = 0
+    while True:
+        message = await lease.receive()
+        match message:
+            case wire.TextDelta():
+                pieces, characters = pieces + 1, characters + len(message.text)
+                if message.text:
+                    await work.relay(Progress("text", clean_text(message.text)))
+            case wire.BrokerCall():
+                take_call(message)
+            case wire.ToolCalled():
+                name = shown(message.name)
+                await work.log.add("tool_called", tool=name, arguments_shown=len(message.preview))
+                await work.relay(Progress("tool_called", shown(message.preview), name))
+            case wire.ToolReturned():
+                name = shown(message.name)
+                await work.log.add("tool_returned", tool=name, ok=message.ok, seconds=message.seconds)
+                await work.relay(Progress("tool_returned", "ok" if message.ok else "failed", name))
+            case wire.TurnDone() | wire.TurnFailed():
+                await work.log.add("text", pieces=pieces, characters=characters)
+                await _note_later_frames(work, lease)
+                return message
+
+
+async def _note_later_frames(work: Work, lease: LeaseLike) -> None:
+    """Record whether something had already come after the last message; it counts for nothing."""
+    later = False
+    with trio.move_on_after(0), suppress(SandboxError):
+        await lease.receive()
+        later = True
+    if later:
+        await work.log.add("frames_after_end")

@@ -1,0 +1,73 @@
+"""What turns need of a sandbox pool, as protocols that the pool and its leases satisfy, and how a turn on a lease is ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Protocol
+
+import structlog
+import trio
+
+from hermes_iso.agents import Agent
+from hermes_iso.errors import ConfigError, TurnError
+from hermes_iso_sandbox import wire
+from hermes_iso_sandbox.confinement import Confinement
+from hermes_iso_sandbox.errors import SandboxError
+
+
+class LeaseLike(Protocol):
+    """The exclusive right to one turn process."""
+
+    @property
+    def processes(self) -> Any:
+        """The background processes of the lease's session; see `broker.capabilities.ProcessesLike`."""
+
+    async def send(self, message: wire.HostMessage) -> None:
+        """Send a message. Raises GuestDiedError."""
+
+    async def receive(self) -> Any:
+        """Return the next wire.GuestMessage. Raises SandboxError."""
+
+
+class PoolLike(Protocol):
+    """Leases turn processes."""
+
+    def lease(self, confinement: Confinement, *, session: str) -> AbstractAsyncContextManager[LeaseLike]:
+        """Lease a fresh turn process; leaving ends everything of the turn. Raises SandboxError."""
+
+    async def warm(self, confinement: Confinement) -> None:
+        """Make a sandbox ahead of its first turn. Raises SandboxError."""
+
+
+class Leash:
+    """How others can end a turn that runs: cancel `scope`, or set `interrupt`, after which it has `grace` seconds."""
+
+    def __init__(self, timeout: float, grace: float) -> None:
+        self.grace = grace
+        self.scope = trio.CancelScope(deadline=trio.current_time() + timeout)
+        self.interrupt = trio.Event()
+
+    async def pass_on_interrupt(self, lease: LeaseLike) -> None:
+        """Wait for an interrupt, tell the guest, and give it a moment to end by itself."""
+        await self.interrupt.wait()
+        self.scope.deadline = min(self.scope.deadline, trio.current_time() + self.grace)
+        with suppress(SandboxError):
+            await lease.send(wire.Interrupt("asked to stop"))
+
+
+async def send_request(lease: LeaseLike, request: wire.TurnRequest) -> None:
+    """Send a turn's request. Raises TurnError(too_long) when it fits in no frame, SandboxError."""
+    try:
+        await lease.send(request)
+    except wire.WireError as error:
+        raise TurnError("too_long", "The message is too long for one turn: send less text.") from error
+
+
+async def warm_ahead(pool: PoolLike, agents: Sequence[Agent]) -> None:
+    """Make the agents' sandboxes, one after the other; what fails here is logged and will fail its turns with a sentence."""
+    for agent in agents:
+        try:
+            await pool.warm(agent.profile.confinement())
+        except (ConfigError, SandboxError) as error:
+            structlog.get_logger().warning("sandbox_not_warmed", agent=agent.id, reason=str(error))

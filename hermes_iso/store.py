@@ -1,0 +1,83 @@
+"""Database: one SQLite file of the gateway, used from trio without blocking it.
+
+Each database has one worker thread, so its statements never overlap, and a transaction is one function that runs in that thread
+from begin to commit. A task that is cancelled meanwhile therefore leaves either the whole transaction or nothing, and never
+an open one: the worker's progress handler ends a running statement and the `with` block rolls back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+import trio
+
+from hermes_iso.errors import UsageError
+
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process that has the file locked, say a backup."""
+Result = TypeVar("Result")
+
+
+class Database:
+    """An open database; see `open_database`."""
+
+    def __init__(self, connection: apsw.AsyncConnection) -> None:
+        self._connection = connection
+
+    async def run(self, transaction: Callable[[apsw.Connection], Result]) -> Result:
+        """Run a function in one transaction and return what it returns; cancelling rolls back. Raises apsw.Error."""
+        connection: Any = self._connection
+
+        def work() -> Result:
+            with connection:
+                return transaction(connection)
+
+        result: Result = await connection.async_run(work)
+        return result
+
+
+@asynccontextmanager
+async def open_database(path: Path, schema: Sequence[str]) -> AsyncIterator[Database]:
+    """Open or make a database. `schema` holds one script per version: a file of version N gets the scripts after the Nth.
+
+    Raises UsageError when the file can't be used or was made by a newer version of this program.
+    """
+    try:
+        connection = await apsw.Connection.as_async(str(path))
+    except apsw.Error as error:
+        raise UsageError(f"The database {path} can't be opened ({error}): check its permissions and the disk.") from error
+    try:
+        database = Database(connection)
+        await _prepare(connection, path, schema)
+        yield database
+    finally:
+        with trio.CancelScope(shield=True):
+            await connection.aclose()
+
+
+async def _prepare(connection: Any, path: Path, schema: Sequence[str]) -> None:
+    """Set the file's modes and bring its schema up to date."""
+
+    def work() -> int:
+        connection.set_busy_timeout(int(BUSY_TIMEOUT * 1000))
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "normal")
+        with connection:
+            version = int(connection.pragma("user_version"))
+            for number, script in enumerate(schema[version:], version + 1):
+                connection.execute(script).fetchall()
+                connection.pragma("user_version", number)
+        return version
+
+    try:
+        version = await connection.async_run(work)
+    except apsw.Error as error:
+        raise UsageError(f"The database {path} can't be used ({error}): restore it from a backup, or move it away.") from error
+    if version > len(schema):
+        raise UsageError(
+            f"The database {path} has schema version {version} and this version knows {len(schema)}: use the newer hermes-iso."
+        )

@@ -1,0 +1,129 @@
+"""TurnRunner: one turn in, one Outcome out. Leases a process for it, keeps its time, and tells every failure in one sentence.
+
+The other end of a lease is hostile by assumption. What it says is only ever text that is shown, a call that is answered after a
+check, or an end; see `conversation`, `guest_calls` and `outcomes`. Whatever ends a turn, its processes are dead before `run`
+returns or raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from hermes_iso.broker.door import ModelDoor, Models
+from hermes_iso.errors import ConfigError, TurnError
+from hermes_iso.exchange import exchange
+from hermes_iso.leases import Leash, PoolLike
+from hermes_iso.outcomes import Outcome, failed, outcome_of, translated
+from hermes_iso.work import Work
+from hermes_iso_sandbox.errors import SandboxError
+
+INTERRUPT_GRACE = 5.0
+"""Seconds that a turn has to end by itself after an interrupt."""
+STOPPED_RETRY = 5.0
+"""Seconds after which to try again when the gateway stopped."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Running:
+    """A turn that runs, what can end it, and its way to the model."""
+
+    work: Work
+    leash: Leash
+    door: ModelDoor
+
+
+class TurnRunner:
+    """Runs turns; one per gateway, any number at once."""
+
+    def __init__(self, pool: PoolLike, models: Models, *, interrupt_grace: float = INTERRUPT_GRACE) -> None:
+        self._pool = pool
+        self._models = models
+        self._grace = interrupt_grace
+        self._running: set[_Running] = set()
+        self._stopped = False
+        self._log = structlog.get_logger()
+
+    @property
+    def running(self) -> int:
+        """How many turns run now."""
+        return len(self._running)
+
+    def interrupt(self, agent: str, session_id: str) -> int:
+        """Ask the turns of a session to stop soon; one that goes on is ended after its grace. Returns how many."""
+        found = [each for each in self._running if (each.work.agent.id, each.work.turn.session_id) == (agent, session_id)]
+        for each in found:
+            each.leash.interrupt.set()
+        return len(found)
+
+    def stop(self) -> None:
+        """End every turn that runs, and refuse those that would begin."""
+        self._stopped = True
+        for each in self._running:
+            each.leash.scope.cancel()
+
+    async def run(self, work: Work) -> Outcome:
+        """Take a turn to its end. Never raises for a failed turn; cancelling ends its processes, then passes."""
+        began = trio.current_time()
+        leash = Leash(work.agent.turn_timeout, self._grace)
+        deadline = leash.scope.deadline
+        door = ModelDoor(self._models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log)
+        running = _Running(work, leash, door)
+        self._running.add(running)
+        outcome = None
+        try:
+            outcome = await self._supervise(running)
+        finally:
+            self._running.discard(running)
+            if outcome is None:
+                await work.log.add_last("cancelled", seconds=round(trio.current_time() - began, 4))
+        await work.log.add(
+            "ended",
+            seconds=round(trio.current_time() - began, 4),
+            characters=len(outcome.text),
+            model_calls=outcome.usage.calls,
+            interrupted=outcome.interrupted,
+            error=outcome.error,
+        )
+        return outcome
+
+    async def _supervise(self, running: _Running) -> Outcome:
+        """Turn every failure into an Outcome of one sentence."""
+        work = running.work
+        try:
+            if self._stopped:
+                raise self._why_ended(running)
+            with running.leash.scope:
+                return await self._take(running)
+            failure = self._why_ended(running)
+        except TurnError as error:
+            failure = error
+        except (ConfigError, SandboxError) as error:
+            failure = translated(error)
+            self._log.warning(
+                "turn_failed", turn_id=work.turn.turn_id, agent=work.agent.id, kind=failure.kind, reason=str(error)
+            )
+        except Exception:  # noqa: BLE001  # whatever a turn does, the gateway and all other turns go on
+            self._log.exception("turn_crashed", turn_id=work.turn.turn_id, agent=work.agent.id)
+            failure = TurnError("internal", "Something went wrong in the gateway; its log says what.")
+        return failed(failure, running.door.usage)
+
+    async def _take(self, running: _Running) -> Outcome:
+        """Lease a process, exchange, and judge how it ended. The confinement is made from the files as they stand now."""
+        work, door = running.work, running.door
+        confinement = work.agent.profile.confinement()
+        async with self._pool.lease(confinement, session=work.turn.processes) as lease:
+            end = await exchange(work, lease, door=door, leash=running.leash)
+        return outcome_of(end, usage=door.usage, model_failure=door.failure)
+
+    def _why_ended(self, running: _Running) -> TurnError:
+        """Return why a turn was ended from outside."""
+        if self._stopped:
+            text = "The gateway stopped before this turn ended: ask again in a moment."
+            return TurnError("draining", text, STOPPED_RETRY)
+        if running.leash.interrupt.is_set():
+            return TurnError("interrupted", "The turn was stopped.")
+        text = f"The turn took longer than {running.work.agent.turn_timeout:g} s and was ended: ask for less at a time."
+        return TurnError("timeout", text)
