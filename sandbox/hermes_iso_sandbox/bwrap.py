@@ -38,14 +38,16 @@ class System:
 
     links: top-level names that are links into /usr (merged /usr); directories: those that are real.
     etc: the entries of ETC_FROM_HOST that exist.
-    python_source: where the interpreter's prefix is bound from; /usr needs no bind. python_path: the executable below it.
+    python: the interpreter's path inside. python_source: where its prefix is bound from, to PYTHON_TARGET; empty when it lies
+    below /usr. python_alias: a path that leads to PYTHON_TARGET inside, where the interpreter looks for its own library.
     """
 
     links: tuple[tuple[str, str], ...]
     directories: tuple[str, ...]
     etc: tuple[str, ...]
-    python_source: str
-    python_path: str
+    python: str
+    python_source: str = ""
+    python_alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,6 @@ def plan(confinement: Confinement, system: System, control_fd: int) -> Plan:
         *(word for path, to in confinement.symlinks if not is_fresh(path) for word in ("--symlink", to, path)),
         *(word for name, value in confinement.env for word in ("--setenv", name, value)),
     ]
-    executable = f"{'/usr' if system.python_source == '/usr' else PYTHON_TARGET}/{system.python_path}"
     start = (
         f"import sys; sys.path.insert(0, {CODE_TARGET!r}); from hermes_iso_sandbox.guest.zygote import main; main({control_fd})"
     )
@@ -88,7 +89,7 @@ def plan(confinement: Confinement, system: System, control_fd: int) -> Plan:
         files=(*_etc_files(confinement.name), *((file.target, file.content) for file in confinement.files)),
         staged=tuple((f"{STAGED}/{number}", bind.target) for number, bind in enumerate(staged)),
         late_symlinks=tuple((path, to) for path, to in confinement.symlinks if is_fresh(path)),
-        command=(executable, "-I", "-S", "-B", "-c", start),
+        command=(system.python, "-I", "-S", "-B", "-c", start),
     )
 
 
@@ -115,8 +116,10 @@ def _root(system: System) -> list[str]:
     words += ["--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run"]  # noqa: S108  # paths inside
     words += [word for path in DIRECTORIES for word in ("--perms", "0755", "--dir", path)]
     words += [word for name in system.etc for word in ("--ro-bind", f"/etc/{name}", f"/etc/{name}")]
-    if system.python_source != "/usr":
+    if system.python_source:
         words += ["--ro-bind", system.python_source, PYTHON_TARGET]
+    if system.python_alias:
+        words += ["--symlink", PYTHON_TARGET, system.python_alias]
     return words
 
 

@@ -51,7 +51,7 @@ def mapped(confinement: Confinement, system: System, uid: int) -> Identity:
     binds = confinement.binds or (Bind(str(confinement.home), "/home/agent", writable=True),)
     mounts = [{"source": bind.source, "target": f"{STAGE}/{n}", "mapped": True} for n, bind in enumerate(binds)]
     staged = tuple(replace(bind, source=f"{STAGE}/{n}") for n, bind in enumerate(binds))
-    if system.python_source != "/usr":
+    if system.python_source:
         mounts.append({"source": system.python_source, "target": f"{STAGE}/python", "mapped": False})
         system = replace(system, python_source=f"{STAGE}/python")
     return Identity(

@@ -14,7 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 import anyio
@@ -48,6 +48,7 @@ class Launched:
     init_pidfd: int | None = None
     last_words: str = ""
     ended: bool = False
+    ending: anyio.Lock = field(default_factory=anyio.Lock)
 
     async def find_init(self) -> None:
         """Learn the sandbox's pid 1 from bwrap. Raise SandboxError with bwrap's own words when it gave up instead.
@@ -72,23 +73,27 @@ class Launched:
 
     async def end(self) -> None:
         """Kill the whole sandbox and return when nothing of it lives. Shielded: cancelling does not leave it half dead."""
-        if self.ended:
-            return
-        self.ended = True
         with anyio.CancelScope(shield=True):
-            pidfds = [os.pidfd_open(self.process.pid)]  # a zombie until process.wait(), so the number is still its own
-            if self.init_pidfd is not None:
-                pidfds.append(self.init_pidfd)
-            for fd in pidfds:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(fd, signal.SIGKILL)
-            for fd in pidfds:
-                await anyio.wait_readable(fd)
-                os.close(fd)
-            self.process.wait()
-            self._keep_last_words()
-            if self.info_fd >= 0:
-                os.close(self.info_fd)
+            async with self.ending:
+                if not self.ended:
+                    await self._end()
+                    self.ended = True
+
+    async def _end(self) -> None:
+        """Kill, wait, reap, and take in the last words."""
+        pidfds = [os.pidfd_open(self.process.pid)]  # a zombie until process.wait(), so the number is still its own
+        if self.init_pidfd is not None:
+            pidfds.append(self.init_pidfd)
+        for fd in pidfds:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+        for fd in pidfds:
+            await anyio.wait_readable(fd)
+            os.close(fd)
+        self.process.wait()
+        self._keep_last_words()
+        if self.info_fd >= 0:
+            os.close(self.info_fd)
 
     def _keep_last_words(self) -> None:
         """Keep the beginning of what bwrap and the zygote said on stderr, on one line."""

@@ -12,11 +12,16 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from hermes_iso_sandbox.bwrap import ETC_FROM_HOST, System
+from hermes_iso_sandbox.bwrap import ETC_FROM_HOST, PYTHON_TARGET, System
 from hermes_iso_sandbox.errors import UnsupportedSandboxError
 
 TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_ASK = "import sys, os; print(sys.base_prefix); print(os.path.realpath(getattr(sys, '_base_executable', sys.executable)))"
+_ASK = """
+import os, sys, sysconfig
+print(sys.base_prefix)
+print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+print(sysconfig.get_config_var("Py_ENABLE_SHARED") or 0)
+"""
 
 
 @cache
@@ -25,35 +30,38 @@ def find_system(python: str | None) -> System:
 
     Raises UnsupportedSandboxError when the interpreter can't be run or does not lie below its own prefix.
     """
-    prefix, executable = _interpreter(python)
-    if not executable.is_relative_to(prefix):
-        raise UnsupportedSandboxError(
-            f"The interpreter {executable} lies outside of its prefix {prefix}, so a sandbox can't show one without the other: "
-            "name another interpreter."
-        )
     names = [name for name in TOP_LEVEL if os.path.lexists(f"/{name}")]
-    links = tuple((name, os.readlink(f"/{name}")) for name in names if os.path.islink(f"/{name}"))
+    inside, source, alias = _interpreter(python or sys.executable)
     return System(
-        links=links,
+        links=tuple((name, os.readlink(f"/{name}")) for name in names if os.path.islink(f"/{name}")),
         directories=tuple(name for name in names if not os.path.islink(f"/{name}")),
         etc=tuple(name for name in ETC_FROM_HOST if os.path.exists(f"/etc/{name}")),
-        python_source=str(prefix),
-        python_path=str(executable.relative_to(prefix)),
+        python=inside,
+        python_source=source,
+        python_alias=alias,
     )
 
 
-def _interpreter(python: str | None) -> tuple[Path, Path]:
-    """Return prefix and real executable of an interpreter, outside of any virtual environment."""
-    if python is None:
-        return Path(sys.base_prefix).resolve(), Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+def _interpreter(python: str) -> tuple[str, str, str]:
+    """Return an interpreter's path inside, where its prefix is bound from, and the alias; see `bwrap.System`.
+
+    One that lies below /usr is there anyway. One built with a shared library finds that by the path it was built for.
+    """
     try:
-        answer = subprocess.run(
-            [python, "-I", "-S", "-c", _ASK], capture_output=True, text=True, timeout=20, check=True, env={}
-        )
+        answer = subprocess.run([python, "-I", "-c", _ASK], capture_output=True, text=True, timeout=20, check=True, env={})
     except (OSError, subprocess.SubprocessError) as error:
         raise UnsupportedSandboxError(f"The interpreter {python} can't be run: {error}") from error
-    prefix, executable = answer.stdout.splitlines()[:2]
-    return Path(prefix).resolve(), Path(executable)
+    prefix, executable, shared = answer.stdout.splitlines()[:3]
+    if Path(executable).is_relative_to("/usr"):
+        return executable, "", ""
+    real = Path(prefix).resolve()
+    if not Path(executable).is_relative_to(real):
+        raise UnsupportedSandboxError(
+            f"The interpreter {executable} lies outside of its prefix {real}, so a sandbox can't show one without the other: "
+            "name another interpreter."
+        )
+    inside = f"{PYTHON_TARGET}/{Path(executable).relative_to(real)}"
+    return inside, str(real), prefix if shared == "1" else ""
 
 
 @cache

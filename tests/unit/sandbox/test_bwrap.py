@@ -1,11 +1,12 @@
 """bwrap's arguments are a pure function of the confinement; what they say about a few decisions that must not drift."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from hermes_iso_sandbox import Bind, Confinement, DataFile
 from hermes_iso_sandbox.bwrap import System, is_fresh, plan
 
-SYSTEM = System((("bin", "usr/bin"),), ("lib64",), ("ssl/certs",), "/usr", "bin/python3.11")
+SYSTEM = System((("bin", "usr/bin"),), ("lib64",), ("ssl/certs",), "/usr/bin/python3.11")
 HOME = Path("/srv/home")
 
 
@@ -70,3 +71,12 @@ def test_is_fresh_judges_by_whole_path_components() -> None:
     assert is_fresh("/tmp/a")
     assert is_fresh("/var/tmp/a")
     assert not is_fresh("/tmpfiles/a")
+
+
+def test_interpreter_outside_of_usr_is_bound_and_found_by_its_old_path() -> None:
+    """Its prefix appears at one place; where it needs its own library, the path it was built for leads there."""
+    system = replace(SYSTEM, python="/opt/python/bin/python3", python_source="/srv/py", python_alias="/srv/py")
+    steps = plan(Confinement(HOME), system, 5)
+    assert ("/srv/py", "/opt/python") in pairs(steps.arguments, "--ro-bind", 2)
+    assert ("/opt/python", "/srv/py") in pairs(steps.arguments, "--symlink", 2)
+    assert steps.command[0] == "/opt/python/bin/python3"
