@@ -2,6 +2,7 @@
 
 import os
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -126,6 +127,26 @@ async def test_bad_request_is_one_error_line(tmp_path: Path, request_line: bytes
         assert words.encode() in answer or len(request_line) > 1 << 20
         assert answer.count(b"\n") <= 1
         assert (await client.chat("x", agent=None, session="s", relay=ignore)).text == "x"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can connect as somebody else")
+async def test_other_user_is_refused_though_the_path_is_open() -> None:
+    """Who asks is told by the kernel: file modes are not the only guard."""
+    script = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
+        'print(s.recv(1000).decode() if s.send(b\'{"op": "chat", "text": "x", "session": "s"}\\n\') else "")'
+    )
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place) / "home"
+        async with serving(home) as (_, pool):
+            for path in (Path(place), home, home / "hermes-iso"):
+                path.chmod(0o755)
+            sock = home / "hermes-iso" / "admin.sock"
+            sock.chmod(0o666)
+            argv = ["/usr/bin/python3", "-I", "-c", script, str(sock)]
+            done = await trio.run_process(argv, user=65534, group=65534, extra_groups=[], capture_stdout=True, cwd="/")
+        assert b"own user" in done.stdout
+        assert pool.most_living == 0
 
 
 async def test_socket_is_its_owners_and_its_path_may_be_long(tmp_path: Path) -> None:
