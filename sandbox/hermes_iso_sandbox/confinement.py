@@ -25,10 +25,13 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds per turn: bytes, counts and seconds. They are kernel rlimits and tmpfs sizes."""
+    """Bounds: bytes, counts and seconds, as kernel rlimits and tmpfs sizes.
+
+    processes counts all that run in the sandbox at a time, over its turns and background processes; the rest is per process.
+    """
 
     address_space: int = 2 << 30
-    processes: int = 128
+    processes: int = 320
     open_files: int = 512
     file_size: int = 1 << 30
     cpu_seconds: int = 600

@@ -36,22 +36,28 @@ TURN_EVENTS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Bounds of the pool itself: how many sandboxes stay warm, how many turn processes wait in each."""
+    """Bounds of the pool itself: how many sandboxes stay warm, how many turn processes wait and run in each.
+
+    sessions: how many sessions of a sandbox are remembered for the output of background processes that have ended.
+    """
 
     sandboxes: int = 128
     spares: int = 1
+    turns: int = 64
+    sessions: int = 64
 
 
 class Sandbox:
     """One sandbox with its waiting turn processes, its running leases and its sessions."""
 
-    def __init__(self, zygote: Zygote, tasks: TaskGroup, spares: int) -> None:
+    def __init__(self, zygote: Zygote, tasks: TaskGroup, limits: PoolLimits) -> None:
         self.zygote = zygote
         self.leases = 0
         self.retired = False
         self.sessions: dict[str, Session] = {}
+        self.places = anyio.Semaphore(limits.turns)
         self._tasks = tasks
-        self._wanted = spares
+        self._limits = limits
         self._spares: list[tuple[Forked, socket.socket]] = []
 
     def is_usable(self) -> bool:
@@ -64,12 +70,16 @@ class Sandbox:
         return not self.leases and not any(session.live for session in self.sessions.values())
 
     def session(self, name: str) -> Session:
-        """Return what a session keeps here, forgetting sessions that keep nothing any more."""
-        if name not in self.sessions:
-            if len(self.sessions) > self._wanted + 256:
-                self.sessions = {key: kept for key, kept in self.sessions.items() if kept.processes}
-            self.sessions[name] = Session(self.zygote, self._tasks)
-        return self.sessions[name]
+        """Return what a session keeps here; beyond the bound, the longest unused one without a living process is forgotten."""
+        kept = self.sessions.pop(name, None) or Session(self.zygote, self._tasks)
+        self.sessions[name] = kept
+        if len(self.sessions) > self._limits.sessions:
+            idle = next(
+                (key for key, each in self.sessions.items() if not each.live and not each.leases and each is not kept), None
+            )
+            if idle is not None:
+                del self.sessions[idle]
+        return kept
 
     async def take(self, session: Session) -> tuple[Forked, socket.socket]:
         """Return a turn process for one turn: a spare, or one forked into the session's own namespaces."""
@@ -85,7 +95,7 @@ class Sandbox:
     async def refill(self) -> None:
         """Fork turn processes ahead of time until enough wait."""
         with contextlib.suppress(SandboxError):
-            while self.is_usable() and len(self._spares) < self._wanted:
+            while self.is_usable() and len(self._spares) < self._limits.spares:
                 spare = await self.zygote.fork_turn()
                 if self.is_usable():
                     self._spares.append(spare)
@@ -194,13 +204,19 @@ class SandboxPool:
         On leaving, by an answer, an error or cancellation, the turn's whole process tree is dead.
         Raises SandboxError when no sandbox could be had, UnsupportedSandboxError when this machine can't.
         """
-        async with self._sandbox(confinement) as sandbox:
+        async with self._sandbox(confinement) as sandbox, sandbox.places:
             kept = sandbox.session(session)
-            forked, sock = await sandbox.take(kept)
+            kept.leases += 1
+            try:
+                forked, sock = await sandbox.take(kept)
+            except BaseException:
+                kept.leases -= 1
+                raise
             try:
                 async with await _stream(sock) as stream:
                     yield Lease(forked, stream, Processes(kept, forked))
             finally:
+                kept.leases -= 1
                 sock.close()
                 await sandbox.zygote.kill(forked)
         if not sandbox.retired:
@@ -272,8 +288,12 @@ class SandboxPool:
         idle = [each for each in self._sandboxes.values() if each.idle]
         for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
             await self._retire(other)
-        zygote = await start_zygote(confinement, self._tasks)
-        sandbox = Sandbox(zygote, self._tasks, self._limits.spares)
+        try:
+            zygote = await start_zygote(confinement, self._tasks)
+        except BaseException:
+            self._making.pop(confinement, None)
+            raise
+        sandbox = Sandbox(zygote, self._tasks, self._limits)
         self._sandboxes[confinement] = sandbox
         return sandbox
 

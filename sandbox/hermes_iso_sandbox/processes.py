@@ -111,10 +111,14 @@ class Process:
 
 
 class Session:
-    """What one session keeps in one sandbox: its background processes and, while one lives, their namespaces."""
+    """What one session keeps in one sandbox: its background processes and, while one lives, their namespaces.
+
+    leases: how many turns of it hold this value now.
+    """
 
     def __init__(self, zygote: Zygote, tasks: TaskGroup) -> None:
         self.shared = 0
+        self.leases = 0
         self.processes: dict[str, Process] = {}
         self._zygote = zygote
         self._tasks = tasks

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hermes_iso_sandbox import SandboxError, SandboxPool
+from hermes_iso_sandbox import PoolLimits, SandboxError, SandboxPool
 from hermes_iso_sandbox.processes import MAX_LIVE, OUTPUT_BYTES, Process
 from tests.support.pools import run_pool, simple_confinement
 
@@ -129,3 +129,22 @@ def test_writing_to_a_process_that_ended_is_an_error(tmp_path: Path) -> None:
                 await process.write(b"x")
 
     run_pool(scenario)
+
+
+def test_ended_processes_of_many_sessions_are_forgotten_and_living_ones_kept(tmp_path: Path) -> None:
+    """The output that the gateway keeps is bounded over sessions, and no session that still needs its own loses it."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+        async with pool.lease(confinement, session="living") as lease:
+            living = await lease.processes.start("sleep 600", cwd=None, env={})
+        for number in range(4):
+            await run(pool, tmp_path / "a", f"s{number}", "echo x")
+        async with pool.lease(confinement, session="living") as lease:
+            assert [each.id for each in lease.processes.list()] == [living.id]
+        async with pool.lease(confinement, session="s0") as lease:
+            assert lease.processes.list() == []
+        async with pool.lease(confinement, session="s3") as lease:
+            assert len(lease.processes.list()) == 1
+
+    run_pool(scenario, limits=PoolLimits(sessions=3))

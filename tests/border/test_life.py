@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hermes_iso_sandbox import Bind, GuestDiedError, SandboxError, SandboxPool, SandboxTimeoutError, wire
+from hermes_iso_sandbox import Bind, GuestDiedError, PoolLimits, SandboxError, SandboxPool, SandboxTimeoutError, wire
 from tests.support.pools import descendants, echo_request, living, output_of, run_pool, simple_confinement
 
 BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
@@ -224,9 +224,48 @@ def test_fork_bomb_stops_at_the_limit(tmp_path: Path) -> None:
     """More processes than the limit can't be had, as root too."""
 
     async def scenario(pool: SandboxPool) -> None:
-        script = "(for i in $(seq 400); do sleep 5 & echo started; done) 2>&1"
+        script = "(for i in $(seq 600); do sleep 5 & echo started; done) 2>&1"
         text = await output_of(pool, simple_confinement(tmp_path / "a"), script, status=None)
-        assert 20 < text.count("started") < 200
+        assert 20 < text.count("started") < 400
         assert "fork" in text
 
     run_pool(scenario)
+
+
+def test_more_turns_than_places_wait_for_one(tmp_path: Path) -> None:
+    """The bound on running turns makes later ones wait; none fails."""
+    running = most = 0
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+
+        async def turn(number: int) -> None:
+            nonlocal running, most
+            async with pool.lease(confinement, session=str(number)) as lease:
+                running += 1
+                most = max(most, running)
+                await lease.send(echo_request(str(number)))
+                assert await lease.receive() == wire.TurnDone(str(number))
+                running -= 1
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(8):
+                tasks.start_soon(turn, number)
+
+    run_pool(scenario, limits=PoolLimits(turns=2))
+    assert most == 2
+
+
+def test_least_recently_used_idle_sandbox_makes_room(tmp_path: Path) -> None:
+    """Beyond the bound of sandboxes the one that was idle for longest ends; one in use never does."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        one, two, three = (simple_confinement(tmp_path / name) for name in ("one", "two", "three"))
+        async with pool.lease(one, session="s") as lease:
+            await pool.warm(two)
+            await pool.warm(three)
+            assert pool.statistics()["sandboxes"] == 2
+            await lease.send(echo_request("one"))
+            assert await lease.receive() == wire.TurnDone("one")
+
+    run_pool(scenario, limits=PoolLimits(sandboxes=2))

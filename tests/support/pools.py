@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from hermes_iso_sandbox import Confinement, SandboxPool, wire
+from hermes_iso_sandbox import Confinement, PoolLimits, SandboxPool, wire
 
 ENV = (("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/home/agent"), ("LANG", "C.UTF-8"))
 
@@ -25,11 +25,13 @@ def echo_request(text: str = "hello", turn_id: str = "t1") -> wire.TurnRequest:
     return wire.TurnRequest(turn_id, "agent", "key", "session", text, [], "", "", [], 5, "echo")
 
 
-def run_pool(scenario: Callable[[SandboxPool], Awaitable[None]], backend: str = "trio") -> None:
+def run_pool(
+    scenario: Callable[[SandboxPool], Awaitable[None]], backend: str = "trio", limits: PoolLimits | None = None
+) -> None:
     """Run `scenario` with an open pool."""
 
     async def main() -> None:
-        async with SandboxPool() as pool:
+        async with SandboxPool(limits or PoolLimits()) as pool:
             await scenario(pool)
 
     anyio.run(main, backend=backend)
