@@ -44,7 +44,7 @@ class Capabilities:
 
 def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:  # noqa: S108  # only its file system counts
     """Try what a sandbox of a profile on `home`'s file system needs. `root` is where /proc is read from."""
-    checks = [_system(), _bwrap()]
+    checks = [_system(), seccomp_check(root), _bwrap()]
     if all(check.ok for check in checks):
         checks.append(_namespaces(root))
     if all(check.ok for check in checks):
@@ -69,6 +69,15 @@ def _system() -> Check:
         return Check("system", False, found, "Only Linux has the namespaces that a sandbox is made of.")
     known = platform.machine() in MACHINES
     return Check("system", known, found, "" if known else f"The system call filter knows {' and '.join(MACHINES)} only.")
+
+
+def seccomp_check(root: Path) -> Check:
+    """Check that the kernel takes system call filters."""
+    try:
+        actions = (root / "proc/sys/kernel/seccomp/actions_avail").read_text(encoding="ascii").split()
+    except OSError:
+        return Check("seccomp", False, "not in this kernel", "Use a kernel with CONFIG_SECCOMP_FILTER; distributions' have it.")
+    return Check("seccomp", "errno" in actions, f"filters with {', '.join(actions)}")
 
 
 def _bwrap() -> Check:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hermes_iso_sandbox import UnsupportedSandboxError
-from hermes_iso_sandbox.capability import Capabilities, Check, bwrap_check, namespace_fix, require
+from hermes_iso_sandbox.capability import Capabilities, Check, bwrap_check, namespace_fix, require, seccomp_check
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,12 @@ def test_require_raises_with_every_fix() -> None:
     )
     with pytest.raises(UnsupportedSandboxError, match=r"b: gone\. do this c: old\. do that"):
         require(missing)
+
+
+def test_seccomp_check_reads_what_the_kernel_offers(tmp_path: Path) -> None:
+    """A kernel without filters is refused with the fix; one with them is named with its actions."""
+    assert not seccomp_check(tmp_path).ok
+    assert seccomp_check(tmp_path).fix
+    (tmp_path / "proc/sys/kernel/seccomp").mkdir(parents=True)
+    (tmp_path / "proc/sys/kernel/seccomp/actions_avail").write_text("kill_process errno allow\n", encoding="ascii")
+    assert seccomp_check(tmp_path).ok
