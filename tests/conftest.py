@@ -1,4 +1,4 @@
-"""Settings for the whole suite: property tests are repeatable and have no clock; folders that start real sandboxes are marked."""
+"""Settings for the whole suite: property tests are repeatable, without a clock; folders with real sandboxes are marked."""
 
 from pathlib import Path
 
