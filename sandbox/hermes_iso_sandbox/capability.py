@@ -130,7 +130,7 @@ def _identity(home: Path) -> Check:
         return Check("identity", True, f"agents run as this user (uid {os.geteuid()}), without any privilege")
     found = f"each agent runs as a uid of its own in {HOST_UIDS.start}-{HOST_UIDS.stop - 1}, through id-mapped mounts"
     order = launch.memory_file(json.dumps({"uid": HOST_UIDS.start, "stage": STAGE, "mounts": [
-        {"source": str(home), "target": f"{STAGE}/0", "mapped": True}]}).encode())  # fmt: skip
+        {"source": str(home.resolve()), "target": f"{STAGE}/0", "mapped": True}]}).encode())  # fmt: skip
     try:
         argv = [*LAUNCHER, str(order), "/bin/true"]
         answer = subprocess.run(

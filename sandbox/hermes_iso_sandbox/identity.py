@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,16 +38,16 @@ class Identity:
     order: bytes = b""
 
 
-def identify(confinement: Confinement, system: System) -> Identity:
+def identify(confinement: Confinement, system: System, uid: int) -> Identity:
     """Return how the gateway's own uid has to start this sandbox."""
     if os.geteuid() != 0:
         return Identity(confinement, system)
-    return mapped(confinement, system, secrets.choice(HOST_UIDS))
+    return mapped(confinement, system, uid)
 
 
 def mapped(confinement: Confinement, system: System, uid: int) -> Identity:
     """Return how a root gateway starts it as `uid`: binds through id-mapped mounts, the interpreter through a plain one."""
-    binds = confinement.binds or (Bind(str(confinement.home), "/home/agent", writable=True),)
+    binds = confinement.binds or (Bind(os.path.realpath(confinement.home), "/home/agent", writable=True),)
     mounts = [{"source": bind.source, "target": f"{STAGE}/{n}", "mapped": True} for n, bind in enumerate(binds)]
     staged = tuple(replace(bind, source=f"{STAGE}/{n}") for n, bind in enumerate(binds))
     if system.python_source:

@@ -25,8 +25,10 @@ MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MS_PRIVATE_RECURSIVE = 0x40000 | 0x4000
 OPEN_TREE_CLONE = 0x1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
+RESOLVE_NO_SYMLINKS = 0x4
 SYS_OPEN_TREE = 428
 SYS_MOVE_MOUNT = 429
+SYS_OPENAT2 = 437
 SYS_MOUNT_SETATTR = 442
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -69,9 +71,19 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
 
 
 def clone_mount(source: str, uid: int | None) -> int:
-    """Return a detached clone of `source`; with a uid, what its owner owns belongs to that uid in it."""
-    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE
-    fd = call(f"clone {source}", libc.syscall(SYS_OPEN_TREE, AT_FDCWD, source.encode(), flags))
+    """Return a detached clone of `source`; with a uid, what its owner owns belongs to that uid in it.
+
+    No component of the path may be a symlink: the host resolved it, so one that is there now was put there since.
+    """
+    how = struct.pack("=QQQ", os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_NO_SYMLINKS)
+    place = call(
+        f"open {source} without following symlinks", libc.syscall(SYS_OPENAT2, AT_FDCWD, source.encode(), how, len(how))
+    )
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH
+    try:
+        fd = call(f"clone {source}", libc.syscall(SYS_OPEN_TREE, place, b"", flags))
+    finally:
+        os.close(place)
     if uid is not None:
         owner = os.fstat(fd)
         namespace = user_namespace(f"{owner.st_uid} {uid} 1", f"{owner.st_gid} {uid} 1")

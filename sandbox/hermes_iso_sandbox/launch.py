@@ -103,14 +103,15 @@ class Launched:
         self.last_words = " ".join(text.split()) or "it ended without a word"
 
 
-def start(confinement: Confinement, system: System, code: bytes) -> Launched:
+def start(confinement: Confinement, system: System, code: bytes, uid: int) -> Launched:
     """Start the sandbox of a confinement. Blocks for about a millisecond, and raises UnsupportedSandboxError without bwrap."""
     ours, theirs = socket.socketpair()
     info_read, info_write = os.pipe()
-    fds: list[int] = [theirs.fileno(), info_write]
+    # bwrap holds the reading end too: else, with the gateway gone, telling its pid would fail and leave that process waiting.
+    fds: list[int] = [theirs.fileno(), info_read, info_write]
     memory: list[int] = []
     try:
-        identity = identify(confinement, system)
+        identity = identify(confinement, system, uid)
         steps = plan(identity.confinement, identity.system, theirs.fileno())
         arguments = ["--info-fd", str(info_write), *steps.arguments]
         for target, content in ((CODE_TARGET, code), *steps.files):

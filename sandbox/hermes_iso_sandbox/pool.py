@@ -9,13 +9,17 @@ A changed Confinement of the same home makes a new sandbox; the old one takes no
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup, UNIXSocketStream
 
 from hermes_iso_sandbox import wire
@@ -27,11 +31,15 @@ from hermes_iso_sandbox.errors import (
     SandboxError,
     SandboxTimeoutError,
 )
+from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.processes import Processes, Session
 from hermes_iso_sandbox.zygote import Forked, Zygote, start_zygote
 
 TURN_BYTES = 64 << 20
 TURN_EVENTS = 20_000
+COSTLY = 0.001
+"""Seconds of reading after which a message is followed by a pause of PAUSE_FACTOR times as long."""
+PAUSE_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Sandbox:
         self._tasks = tasks
         self._limits = limits
         self._spares: list[tuple[Forked, socket.socket]] = []
+        self._refilling = anyio.Lock()
 
     def is_usable(self) -> bool:
         """Return whether it may still take new turns."""
@@ -95,12 +104,17 @@ class Sandbox:
     async def refill(self) -> None:
         """Fork turn processes ahead of time until enough wait."""
         with contextlib.suppress(SandboxError):
-            while self.is_usable() and len(self._spares) < self._limits.spares:
-                spare = await self.zygote.fork_turn()
-                if self.is_usable():
-                    self._spares.append(spare)
-                else:
-                    spare[1].close()
+            async with self._refilling:
+                await self._fork_spares()
+
+    async def _fork_spares(self) -> None:
+        """Fork until enough wait, or until this sandbox goes out of use."""
+        while self.is_usable() and len(self._spares) < self._limits.spares:
+            spare = await self.zygote.fork_turn()
+            if self.is_usable():
+                self._spares.append(spare)
+            else:
+                spare[1].close()
 
     async def end(self) -> None:
         """End it and everything in it."""
@@ -155,10 +169,20 @@ class Lease:
         self._events += 1
         if self._events > TURN_EVENTS:
             raise FloodError(f"The agent's process sent more than the {TURN_EVENTS} messages that a turn may.")
+        began = time.perf_counter()
         try:
             return wire.decode(self._bodies.pop(), wire.GUEST_MESSAGES)
         except wire.WireError as error:
             raise ProtocolError(f"The agent's process sent something that is no message: {error}.") from error
+        finally:
+            await self._make_room(time.perf_counter() - began)
+
+    async def _make_room(self, seconds: float) -> None:
+        """Let everybody else run after every message, and for longer after one that was costly to read."""
+        if seconds > COSTLY:
+            await anyio.sleep(PAUSE_FACTOR * seconds)
+        else:
+            await anyio.lowlevel.checkpoint()
 
     async def _died(self) -> GuestDiedError:
         """Return the error for a guest that closed its channel without an answer."""
@@ -169,13 +193,21 @@ class Lease:
         return GuestDiedError(f"The agent's process {how} before it answered (status {status}).", status)
 
 
+class _Making:
+    """The right to make the sandbox of one confinement; it lives as long as somebody holds or wants it."""
+
+    def __init__(self) -> None:
+        self.lock = anyio.Lock()
+
+
 class SandboxPool:
     """Every sandbox, made when needed and ended on leaving `async with`. Safe for any number of concurrent tasks."""
 
     def __init__(self, limits: PoolLimits = PoolLimits()) -> None:
         self._limits = limits
         self._sandboxes: dict[Confinement, Sandbox] = {}
-        self._making: dict[Confinement, anyio.Lock] = {}
+        self._making: WeakValueDictionary[Confinement, _Making] = WeakValueDictionary()
+        self._uids: set[int] = set()
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -266,7 +298,8 @@ class SandboxPool:
     @contextlib.asynccontextmanager
     async def _sandbox(self, confinement: Confinement) -> AsyncIterator[Sandbox]:
         """Hold the living sandbox of a confinement; a retired one ends when nobody holds it any more."""
-        async with self._making.setdefault(confinement, anyio.Lock()):
+        making = self._making.setdefault(confinement, _Making())
+        async with making.lock:
             sandbox = self._sandboxes.get(confinement)
             if sandbox is None or not sandbox.is_usable():
                 sandbox = await self._make(confinement)
@@ -276,7 +309,7 @@ class SandboxPool:
             yield sandbox
         finally:
             sandbox.leases -= 1
-            if sandbox.retired and not sandbox.leases:
+            if not sandbox.leases and self._sandboxes.get(confinement) is not sandbox:
                 await self._end(sandbox)
 
     async def _make(self, confinement: Confinement) -> Sandbox:
@@ -288,10 +321,12 @@ class SandboxPool:
         idle = [each for each in self._sandboxes.values() if each.idle]
         for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
             await self._retire(other)
+        uid = secrets.choice([uid for uid in HOST_UIDS if uid not in self._uids])
+        self._uids.add(uid)
         try:
-            zygote = await start_zygote(confinement, self._tasks)
+            zygote = await start_zygote(confinement, self._tasks, uid)
         except BaseException:
-            self._making.pop(confinement, None)
+            self._uids.discard(uid)
             raise
         sandbox = Sandbox(zygote, self._tasks, self._limits)
         self._sandboxes[confinement] = sandbox
@@ -309,13 +344,13 @@ class SandboxPool:
         self._forget(sandbox)
         with anyio.CancelScope(shield=True):
             await sandbox.end()
+        self._uids.discard(sandbox.zygote.uid)
 
     def _forget(self, sandbox: Sandbox) -> None:
         """Offer a sandbox to nobody any more."""
         confinement = sandbox.zygote.confinement
         if self._sandboxes.get(confinement) is sandbox:
             del self._sandboxes[confinement]
-            self._making.pop(confinement, None)
 
     def _start(self, function: Any) -> None:
         """Run something in the pool's own task group."""

@@ -23,6 +23,8 @@ OUTPUT_BYTES = 200_000
 MAX_LIVE = 8
 MAX_KEPT = 32
 WRITE_TIMEOUT = 5.0
+READ_SIZE = 1 << 16
+READ_PAUSE = 0.02
 
 
 class Process:
@@ -92,8 +94,11 @@ class Process:
         """Read the output pipe as it fills, until every writer is gone."""
         while True:
             await anyio.wait_readable(output)
+            before = self.total_output
             if not self._take(output):
                 return
+            if self.total_output - before > READ_SIZE // 2:
+                await anyio.sleep(READ_PAUSE)  # a full pipe holds up a process that prints without end
 
     def _drain(self, output: int) -> None:
         """Take what a process that is gone has left in the pipe."""
@@ -103,7 +108,7 @@ class Process:
 
     def _take(self, output: int) -> bool:
         """Keep one read's worth of output; False at the end."""
-        data = os.read(output, 1 << 16)
+        data = os.read(output, READ_SIZE)
         self.total_output += len(data)
         self._output += data
         del self._output[:-OUTPUT_BYTES]

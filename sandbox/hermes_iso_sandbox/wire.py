@@ -21,8 +21,12 @@ FRAME_LIMIT = 1 << 20
 """Longest frame body, in bytes."""
 DEPTH_LIMIT = 64
 """Deepest nesting of JSON arrays and objects in a frame."""
-NODE_LIMIT = 100_000
+NODE_LIMIT = 10_000
 """Most arrays and objects in a frame: an empty list costs the reader far more than its two bytes."""
+VALUE_LIMIT = 20_000
+"""Most values in a frame, for the same reason."""
+QUOTE_LIMIT = 250_000
+"""Most quotation marks in a frame, inside texts too: telling texts from structure costs time for each."""
 
 HEADER = struct.Struct(">I")
 
@@ -225,16 +229,25 @@ def decode_object(body: bytes) -> JsonObject:
     return value
 
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+"""A text, or what is left of one that does not end. Possessive: giving back what was read would cost the square of it."""
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b"[]{},"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def _check_shape(body: bytes) -> None:
-    """Bound nesting and node count before the JSON parser sees the body: parsing is where a hostile shape would cost."""
-    if body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT:
+    """Bound nesting, node and value count before the JSON parser sees the body: parsing is where a hostile shape costs.
+
+    The host reads frames on its event loop, so what one frame can cost is a delay for everybody else.
+    """
+    if body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT and body.count(b",") <= VALUE_LIMIT:
         return
-    brackets = _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS)
+    if body.count(b'"') > QUOTE_LIMIT:
+        raise WireError(f"more than {QUOTE_LIMIT} quotation marks")
+    structure = _STRINGS.sub(b"", body).translate(None, _NOT_STRUCTURE)
+    if structure.count(b",") > VALUE_LIMIT:
+        raise WireError(f"more than {VALUE_LIMIT} values")
+    brackets = structure.replace(b",", b"")
     if len(brackets) > 2 * NODE_LIMIT:
         raise WireError(f"more than {NODE_LIMIT} arrays and objects")
     if max(itertools.accumulate(map(_STEP.__getitem__, brackets)), default=0) > DEPTH_LIMIT:

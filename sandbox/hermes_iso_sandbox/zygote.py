@@ -34,8 +34,9 @@ class Forked:
 class Zygote:
     """A running sandbox of one confinement, as the host sees it. Made by `start_zygote`."""
 
-    def __init__(self, confinement: Confinement, launched: launch.Launched, control: UNIXSocketStream) -> None:
+    def __init__(self, confinement: Confinement, uid: int, launched: launch.Launched, control: UNIXSocketStream) -> None:
         self.confinement = confinement
+        self.uid = uid
         self.dead = anyio.Event()
         self._launched = launched
         self._control = control
@@ -47,7 +48,10 @@ class Zygote:
 
     async def fork_turn(self, shared: int = 0) -> tuple[Forked, socket.socket]:
         """Fork a turn process that waits for its request; return it and the host's end of its socket."""
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise SandboxError(f"No turn process can be had: {error.strerror}.") from error
         with theirs:
             try:
                 return await self._spawn([theirs.fileno()], kind="turn", shared=shared), ours
@@ -140,14 +144,21 @@ class Zygote:
         """Send one fork order with its descriptors."""
         forked = Forked(next(self._numbers))
         self._forked[forked.number] = forked
-        await self._send(fds, t="spawn", id=forked.number, **what)
+        try:
+            await self._send(fds, t="spawn", id=forked.number, **what)
+        except SandboxError:
+            self._forked.pop(forked.number, None)
+            raise
         return forked
 
     async def _send(self, fds: Sequence[int] = (), /, **message: object) -> None:
         """Send one frame, whole, whatever cancels us: half a frame would end the sandbox."""
         if self.dead.is_set():
             raise SandboxError("The sandbox is gone.")
-        frame = wire.encode_object(dict(message))
+        try:
+            frame = wire.encode_object(dict(message))
+        except wire.WireError as error:
+            raise SandboxError(f"The command is too long: {error}.") from error
         with anyio.CancelScope(shield=True):
             async with self._sending:
                 try:
@@ -181,15 +192,17 @@ async def _first_of(one: anyio.Event, other: anyio.Event, scope: anyio.CancelSco
         tasks.start_soon(wait, other)
 
 
-async def start_zygote(confinement: Confinement, tasks: TaskGroup) -> Zygote:
+async def start_zygote(confinement: Confinement, tasks: TaskGroup, uid: int) -> Zygote:
     """Start the sandbox of a confinement and return when it can fork. `tasks` carries its reader until it ends.
+
+    uid: the host uid that the sandbox gets under a root gateway.
 
     Raises SandboxError when it does not start, UnsupportedSandboxError when this machine can't; cancelling ends it.
     """
-    launched = launch.start(confinement, find_system(confinement.python), guest_code())
+    launched = launch.start(confinement, find_system(confinement.python), guest_code(), uid)
     try:
         await launched.find_init()
-        zygote = Zygote(confinement, launched, await UNIXSocketStream.from_socket(launched.control))
+        zygote = Zygote(confinement, uid, launched, await UNIXSocketStream.from_socket(launched.control))
         tasks.start_soon(zygote.serve)
         await zygote.wait_ready(
             {

@@ -4,13 +4,16 @@ import contextlib
 import os
 import secrets
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import anyio
 import pytest
 
 from hermes_iso_sandbox import Bind, GuestDiedError, PoolLimits, SandboxError, SandboxPool, SandboxTimeoutError, wire
-from tests.support.pools import descendants, echo_request, living, output_of, run_pool, simple_confinement
+from tests.support.pools import adopted_orphans, descendants, echo_request, living, output_of, run_pool, simple_confinement
 
 BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
 
@@ -269,3 +272,37 @@ def test_least_recently_used_idle_sandbox_makes_room(tmp_path: Path) -> None:
             assert await lease.receive() == wire.TurnDone("one")
 
     run_pool(scenario, limits=PoolLimits(sandboxes=2))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import anyio
+from hermes_iso_sandbox import Confinement, SandboxPool
+
+async def main():
+    async with SandboxPool() as pool:
+        print("now", flush=True)
+        await pool.warm(Confinement(home=Path(sys.argv[1]), cwd="/home/agent"))
+        await anyio.sleep(60)
+
+anyio.run(main, backend="trio")
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.005, 0.01, 0.02, 0.03, 0.06])
+def test_gateway_killed_while_a_sandbox_starts_leaves_nothing(tmp_path: Path, delay: float) -> None:
+    """Whenever SIGKILL hits the host side, what it had begun to start ends by itself."""
+    with adopted_orphans() as orphans:
+        argv = [sys.executable, "-c", KILLED, str(tmp_path)]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, env={"PYTHONPATH": os.pathsep.join(sys.path)})
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        end = time.monotonic() + 10
+        while orphans() and time.monotonic() < end:
+            time.sleep(0.02)
+        assert orphans() == set()

@@ -110,23 +110,24 @@ def plant_text(case: Case) -> str:
     return f"{PRELUDE}\n{case.plant}\nfor _ in range(15):\n    {again}\n    time.sleep(0.02)\nanswer = 'planted'\n"
 
 
-def look_text(case: Case, home_of_a: Path) -> str:
-    """Return B's probe: look until the canary shows, or for as long as A plants."""
+def look_text(case: Case, home_of_a: Path, looks: int) -> str:
+    """Return B's probe: look until the canary shows, at most so many times."""
     look = case.look.replace("HOME_OF_A", str(home_of_a))
-    return (
-        f"{PRELUDE}\nfor _ in range(10):\n    {look}\n    if {case.canary!r} in answer:\n        break\n    time.sleep(0.02)\n"
-    )
+    until = f"    if {case.canary!r} in answer:\n        break\n    time.sleep(0.02)\n"
+    return f"{PRELUDE}\nfor _ in range({looks}):\n    {look}\n{until}"
 
 
 async def count_leaks(home: Path, case: Case, *, isolated: bool) -> int:
-    """Return how many of B's turns saw A's canary."""
+    """Return how many of B's turns saw A's canary.
+
+    B's turns start first: what A's turns change as they start is then seen for certain where nothing isolates them.
+    """
     async with open_arena(home, isolated=isolated, engine="probe") as arena:
-        home_of_a = home / "profiles" / "a"
-        await arena.ask("a", plant_text(case))
-        turns = [("a", plant_text(case)), ("b", look_text(case, home_of_a))] * TURNS
-        answers = await arena.ask_together(turns)
-    assert answers[::2] == ["planted"] * TURNS
-    return sum(case.canary in answer for answer in answers[1::2])
+        plant, look = plant_text(case), look_text(case, home / "profiles" / "a", 10 if isolated else 250)
+        await arena.ask("a", plant)
+        answers = await arena.ask_together([("b", look)] * TURNS + [("a", plant)] * TURNS)
+    assert answers[TURNS:] == ["planted"] * TURNS
+    return sum(case.canary in answer for answer in answers[:TURNS])
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import anyio
 
 from hermes_iso_sandbox import Confinement, PoolLimits, SandboxPool, wire
 
+PR_SET_CHILD_SUBREAPER = 36
 ENV = (("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/home/agent"), ("LANG", "C.UTF-8"))
 
 
@@ -101,3 +104,22 @@ def descendants(pid: int) -> set[int]:
         found |= fresh
         fresh = {child for child, parent in parents.items() if parent in fresh} - found
     return found - {pid}
+
+
+@contextlib.contextmanager
+def adopted_orphans() -> Iterator[Callable[[], set[int]]]:
+    """Become the parent of orphaned descendants; give a function that reaps the dead ones and returns those that live."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = descendants(os.getpid())
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+    def living_orphans() -> set[int]:
+        for pid in descendants(os.getpid()) - before:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        return descendants(os.getpid()) - before
+
+    try:
+        yield living_orphans
+    finally:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)

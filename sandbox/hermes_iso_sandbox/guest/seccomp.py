@@ -33,6 +33,8 @@ ERRNO = 0x00050000
 NUMBER, ARCH, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 NEW_NAMESPACES = 0x7E020000  # CLONE_NEWUSER, NEWPID, NEWNS, NEWNET, NEWIPC, NEWUTS, NEWCGROUP
 SET_ID_BITS = 0o6000
+DEVICE_BIT = 0o020000  # of S_IFCHR and S_IFBLK; no other kind of file has it
+RENAME_WHITEOUT = 4  # leaves a device behind
 CREATES = 0x400040  # O_CREAT, __O_TMPFILE
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
@@ -92,8 +94,9 @@ RULES: dict[str, list[Instruction]] = {
     "fchmod": refuse_bits(1, SET_ID_BITS),
     "fchmodat": refuse_bits(2, SET_ID_BITS),
     "creat": refuse_bits(1, SET_ID_BITS),
-    "mknod": refuse_bits(1, SET_ID_BITS),
-    "mknodat": refuse_bits(2, SET_ID_BITS),
+    "mknod": refuse_bits(1, SET_ID_BITS | DEVICE_BIT),
+    "mknodat": refuse_bits(2, SET_ID_BITS | DEVICE_BIT),
+    "renameat2": refuse_bits(4, RENAME_WHITEOUT),
 }
 
 

@@ -98,6 +98,7 @@ INSPECTED: dict[str, tuple[int | None, int | None]] = {
     "mknodat": (259, 33),
     "open": (2, None),
     "openat": (257, 56),
+    "renameat2": (316, 276),
     "socket": (41, 198),
 }
 """Judged by their arguments."""
