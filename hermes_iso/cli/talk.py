@@ -19,6 +19,7 @@ from hermes_iso.admin import AdminClient, find_gateway
 from hermes_iso.cli.exits import FAILED
 from hermes_iso.cli.inside import open_here
 from hermes_iso.cli.options import HomeOption, find_home
+from hermes_iso.cli.streams import guarded_streams
 from hermes_iso.errors import UsageError
 from hermes_iso.messages import Inbound, Outbound, Receipt
 
@@ -120,5 +121,5 @@ async def _chat(home: Path, console: Chat) -> None:
 
 
 async def _exec(home: Path, agent: str, argv: Sequence[str], timeout: float | None) -> int:
-    async with _reach(home) as gateway:
-        return await gateway.exec_command(agent, argv, stdio=(0, 1, 2), timeout=timeout)
+    async with _reach(home) as gateway, guarded_streams() as stdio:
+        return await gateway.exec_command(agent, argv, stdio=stdio, timeout=timeout)
