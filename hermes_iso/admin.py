@@ -30,7 +30,7 @@ from hermes_iso.admin_socket import (
     send_request,
 )
 from hermes_iso.background import Background
-from hermes_iso.errors import ConfigError, DrainingError, HermesIsoError, RouteRejectedError, UsageError
+from hermes_iso.errors import ConfigError, DrainingError, GatewayGoneError, HermesIsoError, RouteRejectedError, UsageError
 from hermes_iso.history import clean_text
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, Usage
 from hermes_iso_sandbox.errors import SandboxError, SandboxTimeoutError, UnsupportedSandboxError
@@ -230,8 +230,8 @@ class AdminClient:
                     else:
                         return line
             except (trio.BrokenResourceError, AdminProtocolError) as error:
-                raise UsageError(f"The gateway's answer broke off: {error}") from error
-        raise UsageError("The gateway stopped before it answered.")
+                raise GatewayGoneError(f"The gateway's answer broke off: {error}") from error
+        raise GatewayGoneError("The gateway stopped before it answered.")
 
 
 async def find_gateway(home: Path) -> AdminClient | None:

@@ -75,5 +75,9 @@ class TurnError(HermesIsoError):
         self.retry_after = retry_after
 
 
+class GatewayGoneError(HermesIsoError):
+    """The gateway that a command used ended before it answered: what was asked may have begun."""
+
+
 class DeliveryError(HermesIsoError):
     """An answer could not be handed to its adapter; it is not tried again, because it may have arrived."""

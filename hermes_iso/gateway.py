@@ -20,7 +20,7 @@ from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.messages import Inbound, Receipt
 from hermes_iso.routing import Router
 from hermes_iso.services import Pool, Services, open_services
-from hermes_iso.work import Work
+from hermes_iso.work import Work, command_environment
 
 DRAIN_TIMEOUT = 30.0
 """Seconds that running turns have to end when the gateway stops."""
@@ -29,15 +29,16 @@ STOP_TIMEOUT = 10.0
 
 
 @asynccontextmanager
-async def open_gateway(config: Config, pool: Pool | None = None) -> AsyncIterator[Gateway]:
+async def open_gateway(config: Config, pool: Pool | None = None, *, admin: bool = True) -> AsyncIterator[Gateway]:
     """Open a gateway on a home: lock, databases, journal, model broker, sandboxes, admin socket.
 
-    pool: another pool than the usual one, not yet entered.
+    pool: another pool than the usual one, not yet entered. admin: whether commands elsewhere may use this gateway.
     Raises HomeBusyError, UsageError. On leaving, every process of every turn is dead and all records are written.
     """
     async with open_services(config, pool) as services:
         gateway = Gateway(config, services)
-        await services.background.start(serve_admin, gateway, services.records.directory)
+        if admin:
+            await services.background.start(serve_admin, gateway, services.records.directory)
         yield gateway
 
 
@@ -89,8 +90,8 @@ class Gateway:
             why = self.config.not_served.get(agent, f"there are: {', '.join(self.config.agents)}")
             raise UsageError(f"No agent {agent!r} is served here: {why}.")
         with self._counted():
-            confinement = found.profile.confinement()
-            return await self._services.pool.run_command(confinement, argv, stdio=stdio, timeout=timeout)
+            confinement, env = found.profile.confinement(), command_environment(found)
+            return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
 
     def interrupt(self, agent: str, session_id: str) -> int:
         """Ask a session's turn to stop soon; returns how many turns that were."""

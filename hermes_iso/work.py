@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from hermes_iso.adapter import Relay
@@ -11,6 +12,16 @@ from hermes_iso.journal import TurnLog
 from hermes_iso.sessions import Turn
 from hermes_iso.tools import TOOLS
 from hermes_iso_sandbox import wire
+
+
+def command_environment(agent: Agent) -> dict[str, str]:
+    """Return what a turn's environment has beside its profile's, for a command of the operator's that is no turn."""
+    return {
+        "HERMES_SESSION_ID": "exec",
+        "HERMES_ISO_AGENT": agent.id,
+        "HERMES_ISO_SESSION_KEY": f"agent:{agent.ns}:console:dm:exec",
+        "HERMES_ISO_TURN_ID": secrets.token_hex(12),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((UnsupportedError, UnsupportedSandboxError), UNSUPPORTED),
     ((SandboxTimeoutError,), TIMED_OUT),
     (_KNOWN, FAILED),
+    ((OSError,), FAILED),
     ((KeyboardInterrupt,), INTERRUPTED),
 )
 

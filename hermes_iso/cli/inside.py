@@ -1,16 +1,13 @@
-"""A gateway in this process: for a command that finds none running on its home."""
+"""A gateway in this process: what has to hold before one is opened."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from hermes_iso.cli.logs import configure_logs
 from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import Config
-from hermes_iso.gateway import Gateway, open_gateway
 from hermes_iso_sandbox.capability import probe, require
 
 
@@ -20,13 +17,8 @@ def prepare(config: Config, *, level: int) -> None:
     configure_logs(level)
 
 
-@asynccontextmanager
-async def open_here(home: Path, *, level: int) -> AsyncIterator[Gateway]:
-    """Open a gateway on a home under its lock, and log from `level` upwards.
-
-    Raises ConfigError, HomeBusyError, UnsupportedSandboxError.
-    """
+def prepared(home: Path, *, level: int) -> Config:
+    """Return a home's config where a gateway can be opened on it. Raises ConfigError, UnsupportedSandboxError."""
     config = load_config(home, os.environ)
     prepare(config, level=level)
-    async with open_gateway(config) as gateway:
-        yield gateway
+    return config

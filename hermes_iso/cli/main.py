@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -9,8 +10,8 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from hermes_iso import __version__
-from hermes_iso.cli import agent, route, serve, setup, talk
 from hermes_iso.cli.exits import report
+from hermes_iso.cli.groups import GROUPS
 from hermes_iso.errors import UsageError
 
 _PIPE = 141  # 128+SIGPIPE, as a shell shows it
@@ -28,24 +29,42 @@ def build_app() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
-    for group in (serve, setup, talk, agent, route):
+    for group in GROUPS:
         group.add_commands(app)
     return app
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; what goes wrong is one sentence on stderr and never a traceback."""
+    _open_missing_streams()
     try:
         try:
             return _run(list(sys.argv[1:] if argv is None else argv))
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter's own flush at exit must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return _PIPE
     except BaseException as error:  # noqa: BLE001  # the last supervision point: nothing is above but the interpreter
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _drop_output()
         return report(error)
+
+
+def _open_missing_streams() -> None:
+    """Put /dev/null where the caller closed a stream: else the next file that is opened would be taken for it."""
+    for name, fd, flags in (("stdin", 0, os.O_RDONLY), ("stdout", 1, os.O_WRONLY), ("stderr", 2, os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, flags)
+            if null != fd:
+                os.dup2(null, fd)
+                os.close(null)
+            setattr(sys, name, open(fd, "r" if fd == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115  # for ever
+
+
+def _drop_output() -> None:
+    """Forget what could not be written: the interpreter's own flush at exit must not complain about it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: list[str]) -> int:

@@ -112,13 +112,18 @@ class Zygote:
             self._all_gone()
 
     async def serve(self) -> None:
-        """Take in what the zygote reports until it is gone; the pool runs this in its task group."""
+        """Take in what the zygote reports until it is gone; the pool runs this in its task group.
+
+        Cancelling ends the sandbox: with nobody to hear that a turn is gone, whoever waits for that would wait in vain.
+        """
         reader = wire.FrameReader()
-        with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, wire.WireError):
-            while True:
-                for body in reader.feed(await self._control.receive()):
-                    self._take(wire.decode_object(body))
-        await self.end()
+        try:
+            with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError, wire.WireError):
+                while True:
+                    for body in reader.feed(await self._control.receive()):
+                        self._take(wire.decode_object(body))
+        finally:
+            await self.end()
 
     def _take(self, message: wire.JsonObject) -> None:
         """Act on one report."""

@@ -111,7 +111,7 @@ def test_missing_program_and_directory_are_told_on_stderr(tmp_path: Path) -> Non
         read, write = os.pipe()
         null = os.open("/dev/null", os.O_RDWR)
         status = await pool.run_command(simple_confinement(tmp_path / "a"), ["/no/such"], stdio=(null, null, write))
-        assert (status, os.read(read, 100)) == (127, b"/no/such: No such file or directory\n")
+        assert (status, os.read(read, 100)) == (127, b"'/no/such': there is no such program or directory inside\n")
         for fd in (read, write, null):
             os.close(fd)
 

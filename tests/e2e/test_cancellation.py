@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,20 @@ def test_killing_the_gateway_leaves_nothing_running() -> None:
     assert wait_until(lambda: not living(mark))
     assert len(everything) > 4
     assert wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in everything))
+
+
+def test_second_signal_ends_what_runs_at_once() -> None:
+    """After one SIGTERM the gateway waits for its turns; after another it ends them and exits 0 within two seconds."""
+    mark = marker()
+    with running_gateway("--demo", "--port", "0") as gateway, ThreadPoolExecutor(1) as threads:
+        turn = threads.submit(gateway.ask, f"RUN sleep {mark}")
+        assert wait_until(lambda: living(mark))
+        gateway.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert gateway.process.poll() is None
+        began = time.monotonic()
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(timeout=20) == 0
+        assert time.monotonic() - began < 2
+        assert not living(mark)
+        assert turn.exception() is not None or turn.result().status_code == 503

@@ -56,3 +56,50 @@ def test_files_on_the_streams_can_not_be_opened_anew_inside(home: Path, tmp_path
         subprocess.run(argv, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, env=environment(), timeout=60)
     assert given.read_text() == "the operator's words\n"
     assert taken.read_text().startswith("what was there before\nthe operator's words\n")
+
+
+def test_environment_is_a_turns(home: Path) -> None:
+    """What a turn has, a command has too: names, directory, the agent's own .env, and nothing of the operator's."""
+    done = hermes_iso("exec", "--home", str(home), "--agent", "alice", "--", "env")
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    names = {
+        "HERMES_SESSION_ID",
+        "HERMES_ISO_AGENT",
+        "HERMES_ISO_SESSION_KEY",
+        "HERMES_ISO_TURN_ID",
+        "USER",
+        "LANG",
+        "TERM",
+        "TZ",
+    }
+    assert names <= found.keys()
+    assert (found["PWD"], found["CRM_PASSWORD"], found["HERMES_HOME"]) == ("/workspace", "password-of-alice", "/hermes")
+    assert "OPERATOR_CANARY" not in found
+
+
+def test_commands_at_once_all_succeed(home: Path) -> None:
+    """Four at a time, with a gateway or without one, each give their own output and status."""
+    argv = [exec_argv(home, "sh", "-c", f"sleep 0.3; echo done-{number}; exit {number}") for number in range(4)]
+    running = [subprocess.Popen(each, stdout=subprocess.PIPE, env=environment(), text=True) for each in argv]
+    for number, process in enumerate(running):
+        out, _ = process.communicate(timeout=60)
+        assert (out, process.returncode) == (f"done-{number}\n", number)
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", ">/dev/full"])
+def test_closed_and_full_streams_are_no_fault_of_the_program(home: Path, closed: str) -> None:
+    """Whatever stream the caller closed, there is no traceback and no unexpected exit status."""
+    argv = " ".join([*exec_argv(home, "true"), closed])
+    listing = " ".join([sys.executable, "-m", "hermes_iso", "agent", "list", "--home", str(home), closed])
+    for line in (argv, listing):
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=environment(), timeout=60)
+        assert done.returncode in {0, 1}, (line, done)
+        assert "unexpected" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+
+
+def test_empty_program_name_is_told(home: Path) -> None:
+    """It is 126 with a sentence."""
+    done = hermes_iso("exec", "--home", str(home), "--agent", "alice", "--", "")
+    assert done.returncode == 126
+    assert "empty" in done.stderr

@@ -27,7 +27,10 @@ def run_command(argv: list[str], cwd: str, env: dict[str, str]) -> None:
     os.setsid()
     try:
         os.chdir(cwd)
-        os.execvpe(argv[0], argv, env)
-    except OSError as error:
-        os.write(2, f"{argv[0]}: {error.strerror}\n".encode())
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        os.execvpe(argv[0], argv, {**env, "PWD": cwd})
+    except FileNotFoundError:
+        os.write(2, f"{argv[0]!r}: there is no such program or directory inside\n".encode())
+        os._exit(127)
+    except (OSError, ValueError) as error:
+        os.write(2, f"{argv[0]!r}: {error}\n".encode())
+        os._exit(126)

@@ -10,7 +10,8 @@ import trio
 from hermes_iso.admin import find_gateway, serve_admin
 from hermes_iso.cli.exits import exit_code
 from hermes_iso.cli.main import main
-from hermes_iso.cli.talk import RemoteGateway, load_console
+from hermes_iso.cli.reach import RemoteGateway
+from hermes_iso.cli.talk import load_console
 from hermes_iso.errors import RouteRejectedError
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
 from hermes_iso_adapters.console import ConsoleAdapter

@@ -1,0 +1,7 @@
+"""The groups of commands, in the order in which `--help` lists them: one file each."""
+
+from __future__ import annotations
+
+from hermes_iso.cli import agent, command, route, serve, setup, talk
+
+GROUPS = (serve, setup, talk, command, agent, route)
