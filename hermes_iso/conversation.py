@@ -11,7 +11,7 @@ import trio
 from hermes_iso.history import clean_text
 from hermes_iso.leases import LeaseLike
 from hermes_iso.messages import Progress
-from hermes_iso.outcomes import shown
+from hermes_iso.outcomes import shown, shown_name
 from hermes_iso.work import Work
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.errors import SandboxError
@@ -21,9 +21,18 @@ End: TypeAlias = wire.TurnDone | wire.TurnFailed
 
 async def converse(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
     """Take what the guest says until its last message and return that. Raises SandboxError, and what `take_call` raises."""
+    try:
+        return await _listen(work, lease, take_call)
+    finally:
+        await work.log.add_tool_rest()
+
+
+async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
+    """Take one message after the other; between two of them others run, however fast they come."""
     pieces = characters = 0
     while True:
         message = await lease.receive()
+        await trio.lowlevel.checkpoint()
         match message:
             case wire.TextDelta():
                 pieces, characters = pieces + 1, characters + len(message.text)
@@ -32,12 +41,12 @@ async def converse(work: Work, lease: LeaseLike, take_call: Callable[[wire.Broke
             case wire.BrokerCall():
                 take_call(message)
             case wire.ToolCalled():
-                name = shown(message.name)
-                await work.log.add("tool_called", tool=name, arguments_shown=len(message.preview))
+                name = shown_name(message.name)
+                await work.log.add_tool("tool_called", tool=name, arguments_shown=len(message.preview))
                 await work.relay(Progress("tool_called", shown(message.preview), name))
             case wire.ToolReturned():
-                name = shown(message.name)
-                await work.log.add("tool_returned", tool=name, ok=message.ok, seconds=message.seconds)
+                name = shown_name(message.name)
+                await work.log.add_tool("tool_returned", tool=name, ok=message.ok, seconds=message.seconds)
                 await work.relay(Progress("tool_returned", "ok" if message.ok else "failed", name))
             case wire.TurnDone() | wire.TurnFailed():
                 await work.log.add("text", pieces=pieces, characters=characters)

@@ -10,12 +10,15 @@ import trio
 from hermes_iso.broker.capabilities import ProcessBroker
 from hermes_iso.broker.door import ModelDoor
 from hermes_iso.errors import ModelError, TurnError
+from hermes_iso.history import message_size
 from hermes_iso.leases import LeaseLike
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.errors import SandboxError
 
 OPEN_CALLS = 4
 """Calls of a turn that may be worked on at a time."""
+PARAMS_BYTES = 64 << 10
+"""Most bytes of a call's parameters as JSON; the conversation that a model is asked about has bounds of its own."""
 UNREAD_ANSWERS = 4
 """Answers that a guest may leave unread: each can hold a frame's worth of memory."""
 
@@ -32,9 +35,11 @@ class GuestCalls:
         self._unread = 0
 
     def take_nowait(self, call: wire.BrokerCall) -> None:
-        """Begin to answer a call. Raises TurnError(flood) when the guest has too many open."""
+        """Begin to answer a call. Raises TurnError(flood) when the guest has too many open, or asks at too great a length."""
         if self._working >= OPEN_CALLS or self._unread >= UNREAD_ANSWERS:
             raise TurnError("flood", f"The agent's process asked for more than {OPEN_CALLS} things at a time.")
+        if call.method != "model" and message_size(call.params) > PARAMS_BYTES:
+            raise TurnError("flood", f"The agent's process sent a call of more than {PARAMS_BYTES >> 10} KiB.")
         self._working += 1
         self._nursery.start_soon(self._serve, call)
 

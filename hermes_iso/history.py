@@ -12,6 +12,8 @@ HISTORY_BYTES = 600_000
 """Most bytes of history as JSON in a turn's request: with persona and text it must fit in one frame."""
 HISTORY_COUNT = 400
 """Most messages of history in a turn's request."""
+CALLS = 128
+"""Most tool calls of one message."""
 NAME_LENGTH = 256
 """Longest tool name or call id."""
 NO_RESULT = "(no result: the turn was stopped)"
@@ -37,23 +39,27 @@ def message_size(message: Message) -> int:
     return len(json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
 
 
-def latest(messages: Sequence[Message], sizes: Iterable[int] | None = None) -> list[Message]:
-    """Return the newest messages that fit, beginning with a user's: so no tool call is cut from its results.
-
-    sizes: bytes of each message from the newest to the oldest, where they are known.
-    """
+def fitting(sizes: Iterable[int]) -> int:
+    """Return how many of the newest messages fit; `sizes` are their bytes, from the newest to the oldest."""
     room, count = HISTORY_BYTES, 0
-    newest_first = reversed(messages)
-    for size in sizes if sizes is not None else map(message_size, newest_first):
+    for size in sizes:
         room -= size + 1
         if room < 0 or count == HISTORY_COUNT:
             break
         count += 1
-    if count == len(messages):
-        return list(messages)
-    kept = list(messages[len(messages) - count :])
-    first = next((number for number, message in enumerate(kept) if message["role"] == "user"), len(kept))
-    return kept[first:]
+    return count
+
+
+def from_user(messages: Sequence[Message]) -> list[Message]:
+    """Return messages from the first of a user on: so no tool call is cut from its results."""
+    first = next((number for number, message in enumerate(messages) if message["role"] == "user"), len(messages))
+    return list(messages[first:])
+
+
+def latest(messages: Sequence[Message]) -> list[Message]:
+    """Return all messages when they fit, else the newest that do, beginning with a user's."""
+    count = fitting(map(message_size, reversed(messages)))
+    return list(messages) if count == len(messages) else from_user(messages[len(messages) - count :])
 
 
 def check_history(messages: Sequence[Any], roles: tuple[str, ...]) -> list[Message]:
@@ -62,21 +68,21 @@ def check_history(messages: Sequence[Any], roles: tuple[str, ...]) -> list[Messa
     roles: those that may occur, of user, assistant and tool. Raises MalformedHistoryError.
     """
     checked: list[Message] = []
-    open_calls: list[str] = []
+    open_calls: dict[str, None] = {}
     for number, value in enumerate(messages):
         message = _message(f"[{number}]", value, roles)
         if message["role"] == "tool":
             if message["tool_call_id"] not in open_calls:
                 raise MalformedHistoryError(f"[{number}].tool_call_id", "name a tool call of the assistant's message before it")
-            open_calls.remove(message["tool_call_id"])
+            del open_calls[message["tool_call_id"]]
         else:
             checked += _without_result(open_calls)
-            open_calls = [call["id"] for call in message.get("tool_calls", ())]
+            open_calls = {call["id"]: None for call in message.get("tool_calls", ())}
         checked.append(message)
     return checked + _without_result(open_calls)
 
 
-def _without_result(open_calls: list[str]) -> list[Message]:
+def _without_result(open_calls: Iterable[str]) -> list[Message]:
     """Return a stand-in for the result of each tool call that has none."""
     return [{"role": "tool", "tool_call_id": call_id, "content": NO_RESULT} for call_id in open_calls]
 
@@ -97,6 +103,8 @@ def _message(place: str, value: Any, roles: tuple[str, ...]) -> Message:
     content = None if value.get("content") is None else check_content(f"{place}.content", value["content"])
     if not isinstance(calls, list):
         raise MalformedHistoryError(f"{place}.tool_calls", "be a list")
+    if len(calls) > CALLS:
+        raise MalformedHistoryError(f"{place}.tool_calls", f"have at most {CALLS} tool calls")
     if not calls:
         return {"role": "assistant", "content": content or ""}
     checked = [_tool_call(f"{place}.tool_calls[{number}]", call) for number, call in enumerate(calls)]

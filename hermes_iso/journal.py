@@ -2,7 +2,7 @@
 
 Entries are written in batches by one task beside the turns, so that no turn waits for the disk. The queue is bounded: when
 the disk can't keep up, turns wait rather than entries being lost. At the end everything that was added is written before the
-database closes.
+database closes. What is too old or too much is deleted when the journal is opened.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import structlog
 import trio
 
 from hermes_iso.background import Background
+from hermes_iso.errors import UsageError
 from hermes_iso.history import clean_text
 from hermes_iso.store import Database
 
@@ -35,6 +36,12 @@ SCHEMA = (
 
 QUEUE = 4096
 """Entries that may wait to be written."""
+KEPT_SECONDS = 90 * 86400.0
+"""Age from which an entry is deleted."""
+KEPT_COUNT = 500_000
+"""Entries that are kept, the newest."""
+TOOL_EVENTS = 1000
+"""Tool events of a turn that are recorded one by one; of the others it is recorded how many there were."""
 CLOSE_TIMEOUT = 10.0
 """Seconds for the last entries at the end."""
 
@@ -65,11 +72,12 @@ class TurnLog:
         self._agent = agent
         self._session_key = clean_text(session_key)
         self._seq = 0
+        self._tool_events = 0
 
     async def add(self, kind: str, **data: Any) -> None:
         """Record an event. `data` is JSON: sizes, names, durations, statuses, and never the text of a message."""
         self._seq += 1
-        text = json.dumps(data, separators=(",", ":"))
+        text = clean_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
         await self._journal.add((self.turn_id, self._seq, time.time(), self._agent, self._session_key, kind, text))
 
     async def add_last(self, kind: str, **data: Any) -> None:
@@ -77,10 +85,28 @@ class TurnLog:
         with trio.move_on_after(1, shield=True):
             await self.add(kind, **data)
 
+    async def add_tool(self, kind: str, **data: Any) -> None:
+        """Record something that a guest says of a tool, while it does not say too much."""
+        self._tool_events += 1
+        if self._tool_events <= TOOL_EVENTS:
+            await self.add(kind, **data)
+
+    async def add_tool_rest(self) -> None:
+        """Record how many tool events were left out, although the turn may be being cancelled."""
+        if self._tool_events > TOOL_EVENTS:
+            await self.add_last("more_tool_events", not_recorded=self._tool_events - TOOL_EVENTS)
+
 
 @asynccontextmanager
-async def open_journal(database: Database) -> AsyncIterator[Journal]:
-    """Keep a journal in `database`. On leaving, all entries are written, whatever cancels."""
+async def open_journal(database: Database, *, kept: int = KEPT_COUNT) -> AsyncIterator[Journal]:
+    """Keep a journal in `database`, of which only the newest `kept` entries stay. On leaving, all entries are written.
+
+    Raises UsageError when the old entries can't be deleted.
+    """
+    try:
+        await database.run(partial(_forget, time.time() - KEPT_SECONDS, kept))
+    except apsw.Error as error:
+        raise UsageError(f"The journal can't be written ({error}): check the disk that holds the home.") from error
     send, receive = trio.open_memory_channel[Entry](QUEUE)
     scope = trio.CancelScope(shield=True)
     async with Background() as nursery:
@@ -109,3 +135,13 @@ async def _write_all(database: Database, receive: trio.MemoryReceiveChannel[Entr
 def _insert(rows: list[Entry], connection: apsw.Connection) -> None:
     """Insert a batch."""
     connection.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def _forget(before: float, kept: int, connection: apsw.Connection) -> None:
+    """Delete the entries before a time, and all but the newest `kept`."""
+    connection.execute("DELETE FROM journal WHERE at < ?", (before,))
+    connection.execute(
+        "DELETE FROM journal WHERE (turn_id, seq) IN"
+        " (SELECT turn_id, seq FROM journal ORDER BY at DESC, turn_id DESC, seq DESC LIMIT -1 OFFSET ?)",
+        (kept,),
+    )

@@ -12,7 +12,9 @@ from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.errors import FloodError, GuestDiedError, ProtocolError, SandboxError
 
 SHOWN_LENGTH = 500
-"""Most characters of a guest's own word on a failure, a tool's name or its arguments' preview."""
+"""Most characters of a guest's own word on a failure, or of a preview of a tool's arguments."""
+NAME_LENGTH = 64
+"""Most characters of a tool's name."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -76,3 +78,8 @@ def shown(text: str) -> str:
     """Return a guest's words fit for one line: no control characters, bounded."""
     line = _UNPRINTABLE.sub(" ", clean_text(text[: 4 * SHOWN_LENGTH])).strip()
     return line if len(line) <= SHOWN_LENGTH else line[: SHOWN_LENGTH - 1] + "…"
+
+
+def shown_name(name: str) -> str:
+    """Return a tool's name as a guest gave it, without what can't be printed, bounded."""
+    return "".join(filter(str.isprintable, name[: 4 * NAME_LENGTH]))[:NAME_LENGTH]

@@ -2,7 +2,8 @@
 
 A session's identity is the tuple of its parts (`Route.session` and the caller's own id), never its text key, because two
 chats can share a text. History lies in one database per agent that no sandbox ever sees. A turn that fails leaves no trace in
-it: the user's message and the agent's answer are stored together, in one transaction, or not at all.
+it: the user's message and the agent's answer are stored together, in one transaction, or not at all. What a session keeps is
+bounded, and a turn reads no more of it than it uses.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import apsw
 import trio
 
 from hermes_iso.errors import TurnError
-from hermes_iso.history import HISTORY_COUNT, Message, latest, message_size
+from hermes_iso.history import HISTORY_COUNT, Message, clean_text, fitting, from_user, latest
 from hermes_iso.messages import Inbound
 from hermes_iso.routing import Route
 from hermes_iso.store import Database
@@ -40,6 +41,10 @@ SCHEMA = (
 )
 """The scripts of sessions.db, one per version."""
 
+KEPT_COUNT = 2_000
+"""Messages that a session keeps."""
+KEPT_BYTES = 20_000_000
+"""Bytes of messages that a session keeps."""
 WAITERS = 32
 """Turns that may wait in one session; a further one is refused."""
 BUSY_RETRY = 5.0
@@ -88,7 +93,8 @@ class Sessions:
         if turn.inbound.history is not None:
             return
         added = [{"role": "user", "content": turn.inbound.text}, *messages]
-        rows = [(message_size(each), json.dumps(each)) for each in added]
+        texts = [clean_text(json.dumps(each, ensure_ascii=False, separators=(",", ":"))) for each in added]
+        rows = [(len(text.encode()), text) for text in texts]
         identity = (*astuple(turn.route.session), turn.inbound.session_id or "")
 
         def insert(connection: apsw.Connection) -> None:
@@ -100,6 +106,7 @@ class Sessions:
                 "INSERT INTO messages (session, seq, at, turn_id, size, message) VALUES (?, ?, ?, ?, ?, ?)",
                 [(session, first + number, now, turn.turn_id, *row) for number, row in enumerate(rows)],
             )
+            _forget_oldest(connection, session)
 
         try:
             await self._databases[turn.route.agent].run(insert)
@@ -134,20 +141,23 @@ class Sessions:
     async def _stored(self, identity: Identity, agent: str, session_id: str | None) -> tuple[str, list[Message]]:
         """Return a session's id, made now if it is new, and its latest messages."""
 
-        def select(connection: apsw.Connection) -> tuple[str, list[tuple[int, str]]]:
+        def select(connection: apsw.Connection) -> tuple[str, list[str]]:
             session = _find(connection, identity, session_id or new_session_id())
             named = connection.execute("SELECT session_id FROM sessions WHERE id = ?", (session,)).fetchall()
-            rows = connection.execute(
-                "SELECT size, message FROM messages WHERE session = ? ORDER BY seq DESC LIMIT ?", (session, HISTORY_COUNT + 1)
+            sizes = connection.execute(
+                "SELECT size FROM messages WHERE session = ? ORDER BY seq DESC LIMIT ?", (session, HISTORY_COUNT)
             ).fetchall()
-            return str(named[0][0]), [(int(str(size)), str(message)) for size, message in rows]
+            count = fitting(int(str(size)) for (size,) in sizes)
+            rows = connection.execute(
+                "SELECT message FROM messages WHERE session = ? ORDER BY seq DESC LIMIT ?", (session, count)
+            ).fetchall()
+            return str(named[0][0]), [str(message) for (message,) in reversed(rows)]
 
         try:
-            name, rows = await self._databases[agent].run(select)
+            name, texts = await self._databases[agent].run(select)
         except apsw.Error as error:
             raise TurnError("internal", f"The session's history could not be read ({error}).") from error
-        messages: list[Message] = [json.loads(message) for _, message in reversed(rows)]
-        return name, latest(messages, [size for size, _ in rows])
+        return name, from_user([json.loads(text) for text in texts])
 
 
 def new_session_id() -> str:
@@ -168,3 +178,18 @@ def _find(connection: apsw.Connection, identity: Identity, session_id: str) -> i
         identity,
     ).fetchall()
     return int(str(rows[0][0]))
+
+
+def _forget_oldest(connection: apsw.Connection, session: int) -> None:
+    """Delete what a session has too much of, the oldest turns first and whole, so that it begins with a user's message."""
+    connection.execute(
+        """
+        WITH newest AS (
+            SELECT seq, turn_id, count(*) OVER newer AS count, sum(size) OVER newer AS bytes
+            FROM messages WHERE session = :session WINDOW newer AS (ORDER BY seq DESC)
+        ), last AS (SELECT turn_id FROM newest WHERE count > :count OR bytes > :bytes ORDER BY seq DESC LIMIT 1)
+        DELETE FROM messages WHERE session = :session
+            AND seq <= (SELECT max(seq) FROM newest WHERE turn_id = (SELECT turn_id FROM last))
+        """,
+        {"session": session, "count": KEPT_COUNT, "bytes": KEPT_BYTES},
+    )

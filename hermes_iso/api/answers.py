@@ -22,6 +22,8 @@ FIRST_WAIT = 5.0
 """Seconds without a word after which a stream's headers are sent anyway."""
 KEEP_ALIVE = 15.0
 """Seconds without a word after which a comment is sent, so that nothing between here and the client gives up."""
+ANSWER_TIMEOUT = 60.0
+"""Seconds after the end of its turn for a client to take the rest of the answer: until then its session waits."""
 PIECES = 64
 """Pieces that may wait for a slow client."""
 
@@ -181,7 +183,10 @@ class StreamAnswer:
 
 
 async def take_message(handle: Handle, inbound: Inbound, answer: Answer, receive: Receive) -> None:
-    """Take a message through the line to its answer; a client that hangs up meanwhile cancels the turn."""
+    """Take a message through the line to its answer.
+
+    A client that hangs up cancels the turn. One that does not take its answer is left ANSWER_TIMEOUT after the turn.
+    """
     async with Background() as nursery:
         written = trio.Event()
 
@@ -189,9 +194,13 @@ async def take_message(handle: Handle, inbound: Inbound, answer: Answer, receive
             await answer.write()
             written.set()
 
+        async def deliver(outbound: Outbound) -> Receipt:
+            nursery.cancel_scope.deadline = trio.current_time() + ANSWER_TIMEOUT
+            return await answer.deliver(outbound)
+
         nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
         nursery.start_soon(write)
-        await handle(inbound, answer.deliver, answer.relay)
+        await handle(inbound, deliver, answer.relay)
         await written.wait()
 
 

@@ -81,9 +81,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-        elif scope["type"] == "http":
+        if scope["type"] == "http":
             await self._serve(scope, ClientSide(scope, receive, send))
         else:
             await send({"type": "websocket.close", "code": 1008})
@@ -167,15 +165,6 @@ class ClientSide:
         with trio.move_on_after(REST_TIMEOUT):
             while self._unread:
                 await self.receive()
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    """Answer the server's start and stop."""
-    while True:
-        kind = (await receive())["type"]
-        await send({"type": f"{kind}.complete"})
-        if kind == "lifespan.shutdown":
-            return
 
 
 def _route_error(scope: Scope, error: HTTPException) -> ApiError:

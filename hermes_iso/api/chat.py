@@ -5,13 +5,20 @@ from __future__ import annotations
 import secrets
 import time
 
+import trio
+
 from hermes_iso.api.answers import Answer, Head, StreamAnswer, WholeAnswer, take_message
 from hermes_iso.api.auth import Caller, hermes_header
-from hermes_iso.api.body import read_json
+from hermes_iso.api.body import parse_object, read_body
 from hermes_iso.api.choice import Directory
 from hermes_iso.api.errors import Receive, Scope, Send
 from hermes_iso.api.request import ChatRequest, parse_chat
 from hermes_iso.messages import ChatRef, Inbound
+
+LARGE_BODY = 256 << 10
+"""Bytes from which a body is parsed beside the event loop."""
+PARSERS = 2
+"""Large bodies that are parsed at a time: each takes many times its size in memory."""
 
 
 class ChatCompletions:
@@ -19,13 +26,13 @@ class ChatCompletions:
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
+        self._parsers = trio.CapacityLimiter(PARSERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises ApiError before anything is sent, ClientGoneError."""
         caller: Caller = scope["state"]["caller"]
         path_agent = self._directory.agent_of_path(caller, scope["path_params"].get("agent"))
-        body = await read_json(receive, scope["headers"])
-        request = parse_chat(body)
+        request = await self._parse(await read_body(receive, scope["headers"]))
         inbound = self._inbound(scope, caller, path_agent, request)
         assert inbound.agent is not None
         head = Head(
@@ -42,6 +49,12 @@ class ChatCompletions:
         if request.stream:
             answer = StreamAnswer(send, head, include_usage=request.include_usage)
         await take_message(self._directory.handle, inbound, answer, receive)
+
+    async def _parse(self, content: bytes) -> ChatRequest:
+        """Return what a body asks for. Raises ApiError(400)."""
+        if len(content) < LARGE_BODY:
+            return parse_content(content)
+        return await trio.to_thread.run_sync(parse_content, content, limiter=self._parsers)
 
     def _inbound(self, scope: Scope, caller: Caller, path_agent: str | None, request: ChatRequest) -> Inbound:
         """Return the message for the line, its agent chosen."""
@@ -66,3 +79,8 @@ class ChatCompletions:
             process_key=None if named else process_key,
             turn_id=turn_id,
         )
+
+
+def parse_content(content: bytes) -> ChatRequest:
+    """Return what the bytes of a body ask for. Raises ApiError(400)."""
+    return parse_chat(parse_object(content))

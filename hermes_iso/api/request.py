@@ -14,7 +14,7 @@ TEXT_BYTES = 200 << 10
 """Longest text of the user's message; with history and persona it must fit in one frame."""
 INSTRUCTIONS_BYTES = 100 << 10
 """Longest text of all system and developer messages together."""
-MESSAGES = 10_000
+MESSAGES = 2_000
 """Most messages of a body."""
 
 _NUMBER = (int, float)

@@ -1,25 +1,19 @@
-"""serve_api: the HTTP server, Hypercorn on trio; its socket is bound here, so that a port in use is told in one sentence."""
+"""serve_api: the HTTP server; its socket is bound here, so that a port in use is told in one sentence."""
 
 from __future__ import annotations
 
 import socket
-from typing import Any, cast
 
 import trio
-from hypercorn.config import Config as ServerConfig
-from hypercorn.trio import serve
 
 from hermes_iso.api.app import build_app
 from hermes_iso.api.choice import ApiLine
+from hermes_iso.api.connections import Connections
 from hermes_iso.config.schema import ApiSettings
 from hermes_iso.errors import UsageError
 
 STUCK_TIMEOUT = 60.0
-"""Seconds after which the kernel gives up a client that takes nothing: a write to one can't be cancelled."""
-IDLE_TIMEOUT = 30.0
-"""Seconds that a connection may wait for its next request."""
-GRACE = 3.0
-"""Seconds for responses to end when the server stops."""
+"""Seconds after which the kernel gives up a client that vanished without a word."""
 
 
 async def serve_api(
@@ -27,23 +21,12 @@ async def serve_api(
 ) -> None:
     """Serve until cancelled; started() gives the URL. Raises UsageError when the address can't be had."""
     sock = bind(settings.host, settings.port)
-    config = ServerConfig()
-    config.bind = [f"fd://{sock.fileno()}"]
-    config.accesslog = config.errorlog = None
-    config.include_server_header = False
-    config.keep_alive_timeout = IDLE_TIMEOUT
-    config.graceful_timeout = GRACE
     url = url_of(sock)
-    sock.detach()
-    app = cast("Any", build_app(line, settings))
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    connections = Connections(build_app(line, settings))
     async with trio.open_nursery() as nursery:
-        await nursery.start(_serve_app, app, config)
+        await nursery.start(trio.serve_listeners, connections.serve, [listener])
         task_status.started(url)
-
-
-async def _serve_app(app: Any, config: ServerConfig, *, task_status: trio.TaskStatus[list[str]]) -> None:
-    """Run Hypercorn; it closes the socket."""
-    await serve(app, config, task_status=task_status, mode="asgi")
 
 
 def bind(host: str, port: int) -> socket.socket:

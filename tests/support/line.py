@@ -111,7 +111,7 @@ class FakePool:
     async def warm(self, confinement: Any) -> None:
         """Warm nothing."""
 
-    async def run_command(self, confinement: Any, argv: Any, *, stdio: Any, timeout: Any = None) -> int:
+    async def run_command(self, confinement: Any, argv: Any, *, stdio: Any, env: Any = None, timeout: Any = None) -> int:
         self.commands.append((tuple(argv), timeout))
         if argv[0] == "sleep":
             await trio.sleep_forever()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 
-from hermes_iso.api.body import BODY_LIMIT, BODY_TIMEOUT, NODE_LIMIT, read_json
+from hermes_iso.api.body import BODY_LIMIT, BODY_TIMEOUT, VALUE_LIMIT, read_body
 from hermes_iso.api.errors import TURN_STATUS, ApiError, ClientGoneError
 from hermes_iso.api.server import bind, serve_api
 from hermes_iso.config.schema import ApiSettings
@@ -118,6 +118,8 @@ async def test_paths_that_are_not_there(tmp_path: Path, method: str, path: str, 
         ({"messages": None}, "messages"),
         ({"messages": []}, "messages"),
         ({"messages": "hello"}, "messages"),
+        ({"messages": [{"role": "user", "content": "x"}] * 2001}, "messages"),
+        ({"messages": [{"role": "assistant", "tool_calls": [{}] * 129}]}, "messages[0].tool_calls"),
         ({"messages": ["hello"]}, "messages[0]"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": "  "}]}, "messages[0].content"),
@@ -165,8 +167,8 @@ async def test_sampling_fields_are_taken_and_ignored(tmp_path: Path) -> None:
         (b'{"a": NaN}', "NaN"),
         (b'{"a": "\xff"}', "UTF-8 at byte 7"),
         (b'{"a": ' + b"[" * 100_000, "nested"),
-        (b'{"a": ' + b"9" * 10_000 + b"}", "JSON"),
-        (b'{"a": [' + b"[]," * (NODE_LIMIT + 1) + b"[]]}", "arrays and objects"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", "64 characters"),
+        (b'{"a": [' + b"[]," * (VALUE_LIMIT + 1) + b"[]]}", "values"),
     ],
 )
 async def test_malformed_json_is_400_with_the_position(tmp_path: Path, content: bytes, words: str) -> None:
@@ -213,7 +215,7 @@ async def test_body_that_does_not_arrive_is_408(autojump_clock: object) -> None:
         return {"type": "http.request", "body": b" ", "more_body": True}
 
     with pytest.raises(ApiError) as caught:
-        await read_json(receive, [(b"content-type", b"application/json")])
+        await read_body(receive, [(b"content-type", b"application/json")])
     assert (caught.value.status, caught.value.code) == (408, "request_timeout")
     assert trio.current_time() >= BODY_TIMEOUT
 
@@ -225,7 +227,7 @@ async def test_client_that_leaves_in_its_body_is_not_answered() -> None:
         return {"type": "http.disconnect"}
 
     with pytest.raises(ClientGoneError):
-        await read_json(receive, [(b"content-type", b"application/json")])
+        await read_body(receive, [(b"content-type", b"application/json")])
 
 
 @pytest.mark.parametrize("name", ["X-Hermes-Session-Id", "X-Hermes-Session-Key", "X-Hermes-Chat-Id", "X-Hermes-User-Id"])

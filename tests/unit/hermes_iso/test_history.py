@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_iso.history import HISTORY_BYTES, HISTORY_COUNT, NO_RESULT, MalformedHistoryError, check_history, latest
+from hermes_iso.history import CALLS, HISTORY_BYTES, HISTORY_COUNT, NO_RESULT, MalformedHistoryError, check_history, latest
 
 CALL = {"id": "1", "type": "function", "function": {"name": "terminal", "arguments": "{}"}}
 TOOL = {"role": "tool", "tool_call_id": "1", "content": "out"}
@@ -48,6 +48,7 @@ def test_check_fills_the_hole_of_a_call_without_result() -> None:
         ({"role": "assistant", "tool_calls": [CALL, CALL]}, "[0].tool_calls"),
         ({"role": "assistant", "tool_calls": [{**CALL, "id": ""}]}, "[0].tool_calls[0].id"),
         ({"role": "assistant", "tool_calls": [{**CALL, "function": {"name": "x"}}]}, "[0].tool_calls[0].function.arguments"),
+        ({"role": "assistant", "tool_calls": [{**CALL, "id": str(number)} for number in range(CALLS + 1)]}, "[0].tool_calls"),
         (TOOL, "[0].tool_call_id"),
     ],
 )
@@ -56,6 +57,17 @@ def test_check_says_where_a_history_is_malformed(message: Any, place: str) -> No
     with pytest.raises(MalformedHistoryError) as caught:
         check_history([message], ALL)
     assert caught.value.place == place
+
+
+def test_results_may_come_in_any_order_but_once() -> None:
+    """Every call has one result, whichever comes first."""
+    calls = [{**CALL, "id": str(number)} for number in range(CALLS)]
+    results = [{**TOOL, "tool_call_id": str(number)} for number in reversed(range(CALLS))]
+    whole = [{"role": "assistant", "content": None, "tool_calls": calls}, *results]
+    assert check_history(whole, ALL) == whole
+    with pytest.raises(MalformedHistoryError) as caught:
+        check_history([*whole, results[0]], ALL)
+    assert caught.value.place == f"[{CALLS + 1}].tool_call_id"
 
 
 def test_latest_cuts_by_count_and_size() -> None:

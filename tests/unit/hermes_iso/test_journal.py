@@ -1,13 +1,14 @@
 """The journal: everything that happened in a turn, none of what was said."""
 
 import json
+import time
 from pathlib import Path
 
 import apsw
 import trio
 
 from hermes_iso.errors import ModelError
-from hermes_iso.journal import SCHEMA, open_journal
+from hermes_iso.journal import KEPT_SECONDS, SCHEMA, TOOL_EVENTS, open_journal
 from hermes_iso.store import open_database
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, FakeModels, Guest, open_line
@@ -87,3 +88,49 @@ async def test_nothing_that_was_added_is_lost_at_the_end(tmp_path: Path) -> None
     connection = apsw.Connection(str(tmp_path / "j.db"))
     assert connection.execute("SELECT count(*), max(seq) FROM journal").fetchall() == [(1000, 1000)]
     connection.close()
+
+
+async def test_guests_words_in_the_journal_are_bounded(tmp_path: Path) -> None:
+    """A tool's name is short and printable, however many events there are their number is bounded, and the rest is counted."""
+
+    async def script(guest: Guest) -> None:
+        await guest.hear()
+        await guest.say(wire.ToolCalled("1", "\x1b[2J\ud800\n\u202etö" + "x" * 100_000, ""))
+        for _ in range(TOOL_EVENTS + 4):
+            await guest.say(wire.ToolReturned("1", "terminal", True, 0.25))
+
+    home = tmp_path / "home"
+    async with open_line(home, script) as (gateway, _):
+        await Chat(gateway).say("x")
+    found = entries(home)
+    assert found[0][3]["tool"] == ("[2Jtö" + "x" * 100)[:64]
+    assert [kind for _, _, kind, _ in found[TOOL_EVENTS:]] == ["more_tool_events", "ended", "delivered"]
+    assert found[TOOL_EVENTS][3] == {"not_recorded": 5}
+
+
+async def test_entry_is_written_as_it_reads(tmp_path: Path) -> None:
+    """Other letters than ASCII take no more room than they need, and half of a character does no harm."""
+    async with open_database(tmp_path / "j.db", SCHEMA) as database:
+        async with open_journal(database) as journal:
+            await journal.turn("t", "a", "k").add("event", name="ö\ud800")
+        assert await database.run(lambda each: each.execute("SELECT data FROM journal").fetchall()) == [('{"name":"ö?"}',)]
+
+
+async def test_old_entries_are_deleted_at_the_start(tmp_path: Path) -> None:
+    """What is too old goes, and of what is too much the oldest."""
+    now = time.time()
+    ages = [KEPT_SECONDS + 60, KEPT_SECONDS - 60, 300, 200, 100]
+    async with open_database(tmp_path / "j.db", SCHEMA) as database:
+
+        def insert(connection: apsw.Connection) -> None:
+            rows = [(str(number), 1, now - age, "a", "k", "event", "{}") for number, age in enumerate(ages)]
+            connection.executemany("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+        def turns(connection: apsw.Connection) -> list[str]:
+            return [str(turn) for (turn,) in connection.execute("SELECT turn_id FROM journal ORDER BY at")]
+
+        await database.run(insert)
+        async with open_journal(database):
+            assert await database.run(turns) == ["1", "2", "3", "4"]
+        async with open_journal(database, kept=2):
+            assert await database.run(turns) == ["3", "4"]

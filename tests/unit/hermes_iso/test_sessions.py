@@ -4,13 +4,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 import trio
 import trio.testing
 
 from hermes_iso.errors import HomeBusyError, UsageError
+from hermes_iso.history import HISTORY_BYTES, Message
+from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.records import open_records
-from hermes_iso.sessions import SCHEMA, WAITERS
+from hermes_iso.routing import Router
+from hermes_iso.sessions import KEPT_BYTES, KEPT_COUNT, SCHEMA, WAITERS, Sessions
 from hermes_iso.store import open_database
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, FakePool, Guest, make_config, open_line
@@ -159,6 +163,68 @@ async def test_background_processes_belong_to_the_session_or_to_the_named_key(tm
     assert first == second
     assert third == fourth
     assert len({first, third, fifth}) == 3
+
+
+async def take_turns(tmp_path: Path, turns: list[list[Message]], look: Any) -> tuple[Any, list[Message]]:
+    """Keep turns in one session; return what `look` finds in its database and the history that the next turn would have."""
+    inbound = Inbound(ChatRef("console", "c"), "asked", "1")
+    route = Router(make_config(tmp_path / "home")).route(inbound)
+    async with open_database(tmp_path / "sessions.db", SCHEMA) as database:
+        sessions = Sessions({"main": database})
+        for number, messages in enumerate(turns):
+            async with sessions.open(str(number), inbound, route) as turn:
+                await sessions.keep(turn, messages)
+        async with sessions.open("last", inbound, route) as turn:
+            return await database.run(look), list(turn.history)
+
+
+def said(text: str, count: int = 1) -> list[Message]:
+    """Return an answer of some messages."""
+    return [{"role": "assistant", "content": text}] * count
+
+
+def kept(connection: apsw.Connection) -> list[tuple[Any, ...]]:
+    """Return the number of messages, whether their sizes are right, the first number, the bytes; and the oldest message."""
+    query = "SELECT count(*), sum(length(CAST(message AS BLOB))) = sum(size), min(seq), sum(size) FROM messages"
+    return [*connection.execute(query), *connection.execute("SELECT turn_id, message FROM messages ORDER BY seq LIMIT 1")]
+
+
+async def test_session_keeps_a_bounded_number_of_messages(tmp_path: Path) -> None:
+    """The oldest turns are deleted whole, so that what is left begins with a user's message."""
+    half = KEPT_COUNT // 2
+    (counts, oldest), history = await take_turns(tmp_path, [said("x", half), said("y", half - 1), said("z", 3)], kept)
+    assert counts[:3] == (half + 4, 1, half + 2)
+    assert oldest == ("1", '{"role":"user","content":"asked"}')
+    assert history == [{"role": "user", "content": "asked"}, *said("z", 3)]
+
+
+async def test_session_keeps_a_bounded_number_of_bytes(tmp_path: Path) -> None:
+    """Bytes count as they are stored, other letters than ASCII too."""
+    large = "ö" * (KEPT_BYTES // 8)
+    (counts, oldest), history = await take_turns(tmp_path, [said(large)] * 6, kept)
+    assert counts[:2] == (6, 1)
+    assert counts[3] <= KEPT_BYTES
+    assert oldest[0] == "3"
+    assert history == []
+
+
+async def test_turn_reads_no_more_history_than_it_uses(tmp_path: Path) -> None:
+    """What does not fit in a turn's request stays on the disk."""
+
+    def spoil(connection: apsw.Connection) -> None:
+        connection.execute("UPDATE messages SET message = 'never read' WHERE turn_id = '0'")
+
+    large = said("x" * (HISTORY_BYTES - 200))
+    inbound = Inbound(ChatRef("console", "c"), "asked", "1")
+    route = Router(make_config(tmp_path / "home")).route(inbound)
+    async with open_database(tmp_path / "sessions.db", SCHEMA) as database:
+        sessions = Sessions({"main": database})
+        for number in ("0", "1"):
+            async with sessions.open(number, inbound, route) as turn:
+                await sessions.keep(turn, large)
+        await database.run(spoil)
+        async with sessions.open("2", inbound, route) as turn:
+            assert turn.history == ({"role": "user", "content": "asked"}, *large)
 
 
 async def test_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A turn's guest is hostile by assumption: every way it can end is one outcome, and nothing of it stays."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,10 @@ import trio
 import trio.testing
 
 from hermes_iso.errors import ModelError
+from hermes_iso.guest_calls import PARAMS_BYTES
 from hermes_iso.messages import Outbound, Usage
 from hermes_iso.tools import TOOLS
-from hermes_iso_sandbox import FloodError, ProtocolError, SandboxError, wire
+from hermes_iso_sandbox import FloodError, GuestDiedError, ProtocolError, SandboxError, wire
 from tests.support.line import Chat, FakeModels, FakePool, Guest, Script, make_agent, make_config, open_line
 
 
@@ -47,7 +50,7 @@ async def test_turn_relays_what_it_shows_in_order(tmp_path: Path) -> None:
         await chat.say("x")
         shown = [(each.kind, each.name, each.text) for each in chat.shown]
         assert shown == [
-            ("tool_called", "terminal [2J", "ls -l"),
+            ("tool_called", "terminal[2J", "ls -l"),
             ("tool_returned", "terminal", "failed"),
             ("text", "", "a?"),
         ]
@@ -134,6 +137,58 @@ async def test_fifth_open_call_is_a_flood(tmp_path: Path) -> None:
     calls = [wire.BrokerCall(number, "model", {"messages": [{"role": "user", "content": "x"}]}) for number in range(5)]
     outbound = await outbound_of(tmp_path, saying(*calls), models=Stuck())
     assert outbound.error == "flood"
+
+
+async def test_call_that_is_too_long_is_a_flood(tmp_path: Path) -> None:
+    """What a guest asks for besides models is short; what it asks a model may be long."""
+    long = "x" * PARAMS_BYTES
+    outbound = await outbound_of(tmp_path, saying(wire.BrokerCall(1, "process", {"action": "start", "command": long})))
+    assert (outbound.error, "64 KiB" in outbound.text) == ("flood", True)
+
+    async def script(guest: Guest) -> None:
+        await guest.hear()
+        answer = await guest.ask(1, "model", messages=[{"role": "user", "content": long}])
+        await guest.say(wire.TurnDone(str(answer.ok)))
+
+    assert (await outbound_of(tmp_path, script)).text == "True"
+
+
+class Hasty(FakePool):
+    """Its leases have thousands of messages there at once, so that taking one never waits."""
+
+    @asynccontextmanager
+    async def lease(self, confinement: Any, *, session: str) -> AsyncIterator[Any]:
+        messages: list[Any] = [wire.TurnDone("done"), *[wire.TextDelta("")] * 5000]
+
+        class Lease:
+            processes = None
+
+            async def send(self, message: Any) -> None:
+                pass
+
+            async def receive(self) -> Any:
+                if not messages:
+                    raise GuestDiedError("It ended.", 0)
+                return messages.pop()
+
+        yield Lease()
+
+
+async def test_others_run_while_a_guest_says_thousands_of_things(tmp_path: Path) -> None:
+    """However fast messages come, no turn keeps the event loop to itself."""
+    steps = 0
+
+    async def count() -> None:
+        nonlocal steps
+        while True:
+            await trio.lowlevel.checkpoint()
+            steps += 1
+
+    async with open_line(tmp_path / "home", pool=Hasty(saying())) as (gateway, _), trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        assert (await Chat(gateway).say("x")).text == "done"
+        nursery.cancel_scope.cancel()
+    assert steps >= 5000
 
 
 async def test_frames_after_the_last_one_count_for_nothing(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ OUTPUT_CHARS = 50_000
 LOG_LINES = 200
 WAIT_CHARS = 2_000
 POLL_CHARS = 1_000
+HOST_BYTES = 30_000
+"""Longest text that goes to the host in a call that is not the model's."""
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh")
 _FOLLOW = 'eval "shift\n$1" {fd}>&-; HERMES_STATUS=$?; pwd -P >&{fd}; exit $HERMES_STATUS'
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -76,8 +78,15 @@ def plain(text: str) -> str:
 
 def _start(bench: Bench, command: str, workdir: str) -> JsonObject:
     """Start a background process of the session, which outlasts the turn."""
+    _check_size("command", command)
     answer = _host(bench, {"action": "start", "command": command, "cwd": workdir})
     return {"output": "Background process started", "session_id": answer["session_id"], "exit_code": 0, "error": None}
+
+
+def _check_size(name: str, text: str) -> None:
+    """Refuse what the host would not take, with a word on what to do instead."""
+    if len(text.encode("utf-8", "replace")) > HOST_BYTES:
+        raise ToolError(f"The {name} is longer than {HOST_BYTES} bytes: write it to a file and use that.")
 
 
 def _process(bench: Bench, given: JsonObject) -> JsonObject:
@@ -173,6 +182,7 @@ def _kill(bench: Bench, given: JsonObject) -> JsonObject:
 def _write(bench: Bench, given: JsonObject) -> JsonObject:
     """Write to a process's stdin; `submit` ends the line too."""
     data = str(given.get("data", "")) + ("\n" if given["action"] == "submit" else "")
+    _check_size("data", data)
     return {"status": "ok", "bytes_written": _ask(bench, "write", given, data=data)["written"]}
 
 
