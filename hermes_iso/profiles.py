@@ -6,7 +6,8 @@ would not do: the next rename on the host uncovers it.
 
 Nor may a mount point ever be created inside a directory that the agent can write: who makes it would follow the agent's
 symlinks with the host still in reach. So no bind's target lies inside a writable one, which `load_config` guarantees for the
-paths that a config names.
+paths that a config names. It guarantees as well that no agent can write where a bind's source is found, so that what was
+checked then is what is bound now; `confinement` looks once more, for what an operator may have moved meanwhile.
 """
 
 from __future__ import annotations
@@ -153,14 +154,17 @@ class Profile:
     def confinement(self) -> Confinement:
         """Return what a turn of this agent may touch, from the files as they stand now; makes missing directories.
 
-        Raises ConfigError when a file or directory of the profile can't be used.
+        Raises ConfigError when a file or directory of the profile can't be used, or a bind's source is not what it was
+        when the config was read.
         """
         self.ensure_directories()
+        binds = (*self._own_binds(), *self.binds)
+        self._check_unmoved(binds)
         values = self.read_env().values
         return Confinement(
             home=self.home,
             name=self.id,
-            binds=(*self._own_binds(), *self.binds),
+            binds=binds,
             files=self._files(values),
             symlinks=self._symlinks(),
             env=(
@@ -189,6 +193,22 @@ class Profile:
             if os.path.isdir(self.home / name) and not os.path.islink(self.home / name)
         ]
         return tuple(own)
+
+    def _check_unmoved(self, binds: tuple[Bind, ...]) -> None:
+        """Refuse a source that no longer lies where it did: each place on its way must be a directory and no symlink.
+
+        That says as much as comparing real paths, but looks only once at what the sources have in common.
+        """
+        good = {"/"}
+        for bind in binds:
+            place = bind.source
+            while place not in good:
+                found = _other_than_directory(place)
+                if found:
+                    message = f"is not what was checked: {place} {found} now; put the directory back, or restart the gateway"
+                    raise ConfigError([Problem(bind.source, 1, bind.target, message)])
+                good.add(place)
+                place = os.path.dirname(place)
 
     def _files(self, values: Mapping[str, str]) -> tuple[DataFile, ...]:
         config = self._read("config.yaml") or b""
@@ -221,6 +241,15 @@ class Profile:
 def locate_directories(home: Path) -> dict[str, str]:
     """Return where each of the agent's own directories really lies: an operator may have put a symlink in its place."""
     return {name: os.path.realpath(home / name) for name in AGENT_DIRECTORIES}
+
+
+def _other_than_directory(path: str) -> str:
+    """Say what is at a path instead of a directory, or ''; a symlink to one is something else."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError as error:
+        return f"can't be found ({error.strerror})"
+    return "" if stat.S_ISDIR(mode) else "is a symlink" if stat.S_ISLNK(mode) else "is no directory"
 
 
 def is_within(path: str, *places: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,15 +100,3 @@ def target_complaint(path: str) -> str:
     if is_within(path, *_INSIDE) or any(is_within(place, path) for place in (*_INSIDE, *_SYSTEM_INSIDE)):
         return f"{path} is a path that means something else inside a sandbox; move the directory elsewhere"
     return ""
-
-
-def overlapping(paths: Iterable[tuple[str, str]]) -> list[tuple[str, str, str]]:
-    """Return (agent, other agent, path) wherever two agents may write into the same directory."""
-    found: list[tuple[str, str, str]] = []
-    seen: list[tuple[str, str]] = []
-    for agent, path in paths:
-        for other, earlier in seen:
-            if other != agent and (is_within(path, earlier) or is_within(earlier, path)):
-                found.append((agent, other, path))
-        seen.append((agent, path))
-    return found

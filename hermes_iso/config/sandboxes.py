@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hermes_iso.config.places import Places, inside_path, overlapping, target_complaint
+from hermes_iso.config.places import Places, inside_path, target_complaint
 from hermes_iso.config.problems import ProblemList, key_text
+from hermes_iso.config.shown import Shown, binds_of, check_homes, check_shown
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import Document, KeyPath
 from hermes_iso.held_names import HeldNames
-from hermes_iso.profiles import HERMES, HOME, WORKSPACE, Profile, is_within, locate_directories
-from hermes_iso_sandbox.confinement import Bind
+from hermes_iso.profiles import AGENT_DIRECTORIES, HERMES, HOME, WORKSPACE, Profile, is_within, locate_directories
 
 _HERE = ("", ".", "auto", "cwd")
 """What Hermes takes for "no particular directory" in terminal.cwd."""
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """A directory that a config asks to show: where it was asked for, where it lies, where it appears."""
-
-    document: Document
-    at: KeyPath
-    real: str
-    target: str
-    writable: bool
-
-
 @dataclass(slots=True)
 class ProfileBuilder:
-    """Makes the Profile of one agent; what is wrong with it is noted."""
+    """Makes the Profile of one agent; what is wrong with it is noted.
+
+    shown: after `build`, every directory that the agent gets and that is right by itself, for comparing with all others.
+    """
 
     source: Source
     root: Source
     places: Places
     problems: ProblemList
     _directories: dict[str, str] = field(init=False)
-    _shown: list[_Shown] = field(default_factory=list)
+    shown: list[Shown] = field(default_factory=list)
+    _further: list[Shown] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._directories = locate_directories(self.source.home)
@@ -56,13 +49,14 @@ class ProfileBuilder:
         for key, texts, writable in (("writable", sandbox.writable, True), ("readable", sandbox.readable, False)):
             for index, text in enumerate(texts):
                 self._show(text, (*at, key, index), spellings, writable=writable, document=self.root.document)
+        self.shown += self._further
         return Profile(
             id=source.id,
             home=source.home,
             cwd=cwd,
             spellings=spellings,
             directories=self._directories,
-            binds=self._binds(),
+            binds=binds_of(self._further),
             path=tuple(filter(None, (self._path_entry(text, i) for i, text in enumerate(sandbox.path)))),
             held=HeldNames(referred, self._handed_back()),
             timezone=self._timezone(),
@@ -72,11 +66,11 @@ class ProfileBuilder:
     def _check_directories(self) -> None:
         for name, real in self._directories.items():
             own = str(self.source.home / name)
-            if real == own:
-                continue
-            complaint = self.places.complaint(real, self.source.id)
+            complaint = self.places.complaint(real, self.source.id) if real != own else ""
             if complaint:
                 self.problems.add(own, 1, key=name, message=f"is a symlink, and {complaint}")
+            else:
+                self.shown.append(Shown(self.source.id, own, 1, name, own, real, AGENT_DIRECTORIES[name]))
 
     def _cwd(self, spellings: tuple[str, ...]) -> str:
         text = (self.source.keys.terminal.cwd or "").strip()
@@ -99,6 +93,9 @@ class ProfileBuilder:
             document.complain(self.problems, at, message=f"{text} leads out of the agent's own directories; name the target")
             return None
         if visible:
+            if not writable:
+                where = f"{document.file}:{document.line(at)}: {key_text(at)}"
+                self.problems.warn(f"{where}: {text} lies in the agent's own directories, so the agent can write it as well")
             return visible
         target = _target(spelled, spellings)
         complaint = self.places.complaint(real, self.source.id)
@@ -106,7 +103,8 @@ class ProfileBuilder:
         if complaint:
             document.complain(self.problems, at, message=complaint)
             return None
-        self._shown.append(_Shown(document, at, real, target, writable))
+        given = (document.file, document.line(at), key_text(at))
+        self._further.append(Shown(self.source.id, *given, spelled, real, target, writable))
         return target
 
     def _on_host(self, text: str) -> str:
@@ -114,19 +112,6 @@ class ProfileBuilder:
         if text == "~" or text.startswith("~/"):
             return os.path.normpath(os.path.join(self._directories["home"], text[2:]))
         return os.path.normpath(os.path.join(self._directories["workspace"], text))
-
-    def _binds(self) -> tuple[Bind, ...]:
-        """Return the binds of what is shown: parents first, nothing twice, no mount point in a writable directory."""
-        kept: list[_Shown] = []
-        for shown in sorted(self._shown, key=lambda each: (each.target, not each.writable)):
-            above = next((each for each in reversed(kept) if is_within(shown.target, each.target)), None)
-            if above is None or (shown.writable and not above.writable and shown.target != above.target):
-                kept.append(shown)
-            elif above.writable and not shown.writable:
-                place = key_text(above.at)
-                message = f"{shown.target} is or lies in {above.target}, which {place} makes writable; keep one of them"
-                shown.document.complain(self.problems, shown.at, message=message)
-        return tuple(Bind(each.real, each.target, each.writable) for each in kept)
 
     def _path_entry(self, text: str, index: int) -> str | None:
         entry = HOME + text[1:] if text == "~" or text.startswith("~/") else text
@@ -180,21 +165,25 @@ def build_profiles(
     workspaces = {agent: os.path.realpath(home / "workspace") for agent, home in homes.items()}
     places = Places(str(root.home), {agent: str(home) for agent, home in homes.items()}, workspaces)
     profiles: dict[str, Profile] = {}
+    shown: list[Shown] = []
+    locations = [] if root.id in sources else [_home(root, root.document, spelled[root.id])]
     for agent, source in sources.items():
+        builder = ProfileBuilder(source, root, places, problems)
+        profiles[agent] = builder.build(spelled[agent], referred)
         complaint = places.home_complaint(str(source.home), agent) if agent != root.id else ""
         if complaint:
             at = (*source.overlay_at, "home_dir") if source.overlay.home_dir else source.overlay_at
             root.document.complain(problems, at, message=complaint)
-        profiles[agent] = ProfileBuilder(source, root, places, problems).build(spelled[agent], referred)
-    if not problems.problems:
-        for agent, other, path in overlapping(_writable(profiles)):
-            message = f"agent {other} may write to {path} as well; give each agent a directory of its own"
-            sources[agent].document.complain(problems, ("terminal", "cwd"), message=message)
+        else:
+            shown += builder.shown
+            locations.append(_home(source, root.document, spelled[agent]))
+    misplaced = check_homes(locations, shown, problems)
+    check_shown([each for each in shown if each.agent not in misplaced], problems)
     return profiles
 
 
-def _writable(profiles: Mapping[str, Profile]) -> Iterator[tuple[str, str]]:
-    """Yield (agent, host directory) for every directory that an agent may write."""
-    for agent, profile in profiles.items():
-        yield from ((agent, path) for path in profile.directories.values())
-        yield from ((agent, bind.source) for bind in profile.binds if bind.writable)
+def _home(source: Source, document: Document, spelled: Path) -> Shown:
+    """Return an agent's home with the line that says where it is; nothing shows it as a whole."""
+    at: KeyPath = (*source.overlay_at, "home_dir")
+    given = (document.file, document.line(at), key_text(at)) if source.overlay.home_dir else (str(spelled), 1, "home")
+    return Shown(source.id, *given, str(spelled), str(source.home), HERMES, writable=False)

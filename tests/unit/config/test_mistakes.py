@@ -340,7 +340,9 @@ def test_two_agents_may_not_write_to_one_directory(tmp_path, home):
     cwd = f"terminal: {{cwd: {tmp_path}/shared}}\n"
     found = mistakes(home, MODEL + "gateway: {serve: all}\n", {"profiles/a/config.yaml": cwd, "profiles/b/config.yaml": cwd})
     assert len(found) == 1
-    assert found[0].startswith("HOME/profiles/b/config.yaml:1: terminal.cwd: agent a may write to ")
+    assert found[0].startswith(
+        f"HOME/profiles/b/config.yaml:1: terminal.cwd: {tmp_path}/shared is a directory that agent a can write (terminal.cwd in "
+    )
 
 
 def test_an_operators_symlink_into_another_home_is_refused(home):

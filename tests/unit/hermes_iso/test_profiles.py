@@ -173,6 +173,75 @@ def test_an_operators_symlink_is_followed(home, tmp_path):
     assert Bind(str(tmp_path / "elsewhere"), "/hermes/memories", writable=True) in binds
 
 
+def symlinked(path, to):
+    """Put a symlink in a directory's place."""
+    path.rename(path.with_name("moved"))
+    path.symlink_to(to)
+
+
+def emptied(path, _):
+    """Take a directory away."""
+    path.rename(path.with_name("moved"))
+
+
+def filed(path, _):
+    """Put a file in a directory's place."""
+    path.rename(path.with_name("moved"))
+    path.write_text("")
+
+
+@pytest.mark.parametrize("place", ["data", "data/sub"])
+@pytest.mark.parametrize("key", ["readable", "writable"])
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [(symlinked, "is a symlink"), (emptied, "can't be found"), (filed, "is no directory|can't be found")],
+)
+def test_a_source_that_moved_fails_its_agents_turns_alone(home, tmp_path, place, key, change, found):
+    """What was checked is what is bound, also above a source; the other agents go on, and so does this one once it is back."""
+    make_home(tmp_path / "data/sub")
+    make_home(tmp_path / "other/sub")
+    config = f"agents: {{coder: {{sandbox: {{{key}: [{tmp_path}/data/sub]}}}}}}\nmodel: builtin/offline\n"
+    agents = load(home, config).agents
+    before = agents["coder"].profile.confinement()
+    change(tmp_path / place, tmp_path / "other")
+    with pytest.raises(ConfigError, match=f"{tmp_path}/{place}.* ({found}).* now; put the directory back, or restart"):
+        agents["coder"].profile.confinement()
+    agents["main"].profile.confinement()
+    (tmp_path / place).unlink(missing_ok=True)
+    (tmp_path / place).with_name("moved").rename(tmp_path / place)
+    assert agents["coder"].profile.confinement() == before
+
+
+def test_an_operators_symlink_that_leads_on_is_refused(home, tmp_path):
+    """A symlink that took the place of what an own directory leads to is not followed."""
+    for name in ("elsewhere", "other", "home/profiles/coder"):
+        make_home(tmp_path / name)
+    (home / "profiles/coder/memories").symlink_to(tmp_path / "elsewhere")
+    profile = coder(home)
+    symlinked(tmp_path / "elsewhere", tmp_path / "other")
+    with pytest.raises(ConfigError, match="which was not checked"):
+        profile.confinement()
+
+
+def test_a_symlink_in_the_place_of_a_home_is_refused(home, tmp_path):
+    """A profile that is another one now is not shown, nor are its files."""
+    make_home(tmp_path / "other", files={".env": "A=1\n"})
+    profile = coder(home)
+    profile.confinement()
+    symlinked(home / "profiles/coder", tmp_path / "other")
+    with pytest.raises(ConfigError, match=f"{home}/profiles/coder is a symlink now"):
+        profile.confinement()
+
+
+@pytest.mark.parametrize("name", ["hooks", "plugins"])
+def test_an_operators_directory_that_a_symlink_stands_for_is_not_shown(home, tmp_path, name):
+    """Hooks and plugins are shown when they are real directories only."""
+    make_home(tmp_path / "elsewhere")
+    make_home(home / "profiles/coder")
+    (home / "profiles/coder" / name).symlink_to(tmp_path / "elsewhere")
+    assert f"/hermes/{name}" not in {bind.target for bind in coder(home).confinement().binds}
+
+
 @pytest.mark.parametrize("name", [".env", "config.yaml", "SOUL.md"])
 def test_a_fifo_in_a_files_place_is_refused_at_once(home, name):
     """Reading never waits for a writer."""
@@ -232,14 +301,14 @@ def test_cwd_in_the_profile_appears_below_hermes(home):
 
 
 def test_nested_directories_are_bound_once(home, tmp_path):
-    """What is visible already is not bound again; a writable directory in a readable one is, after it."""
-    make_home(tmp_path / "data/in/deep")
-    make_home(tmp_path / "data/out/deep")
-    sandbox = f"readable: [{tmp_path}/data, {tmp_path}/data/in/deep], writable: [{tmp_path}/data/out, {tmp_path}/data/out/deep]"
+    """What is visible already, at the same path and in the same mode, is not bound again."""
+    make_home(tmp_path / "in/deep")
+    make_home(tmp_path / "out/deep")
+    sandbox = f"readable: [{tmp_path}/in/deep, {tmp_path}/in], writable: [{tmp_path}/out, {tmp_path}/out/deep]"
     profile = coder(home, f"agents: {{coder: {{sandbox: {{{sandbox}}}}}}}\nmodel: builtin/offline\n")
     assert profile.binds == (
-        Bind(f"{tmp_path}/data", f"{tmp_path}/data"),
-        Bind(f"{tmp_path}/data/out", f"{tmp_path}/data/out", writable=True),
+        Bind(f"{tmp_path}/in", f"{tmp_path}/in"),
+        Bind(f"{tmp_path}/out", f"{tmp_path}/out", writable=True),
     )
 
 
@@ -248,7 +317,7 @@ def test_no_bind_lies_in_a_writable_one(home, tmp_path):
     for name in ("a", "a/b", "c"):
         make_home(tmp_path / name)
     sandbox = f"writable: [{tmp_path}/a, {tmp_path}/a/b, {tmp_path}/c], readable: [{tmp_path}/c]"
-    with pytest.raises(ConfigError, match="makes writable; keep one"):
+    with pytest.raises(ConfigError, match=r"agent coder can write .* already; keep one"):
         coder(home, f"agents: {{coder: {{sandbox: {{{sandbox}}}}}}}\nmodel: builtin/offline\n")
 
 
