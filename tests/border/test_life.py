@@ -306,3 +306,33 @@ def test_gateway_killed_while_a_sandbox_starts_leaves_nothing(tmp_path: Path, de
         while orphans() and time.monotonic() < end:
             time.sleep(0.02)
         assert orphans() == set()
+
+
+def test_turns_that_come_at_once_after_a_death_share_one_new_sandbox(tmp_path: Path) -> None:
+    """However many notice that a sandbox is gone, one new one is made and nothing is left beside it."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+        before = descendants(os.getpid())
+
+        async def turn(number: int) -> None:
+            async with pool.lease(confinement, session=str(number)) as lease:
+                await lease.send(echo_request(str(number)))
+                assert await lease.receive() == wire.TurnDone(str(number))
+
+        for _ in range(3):
+            await pool.warm(confinement)
+            for pid in descendants(os.getpid()) - before:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with anyio.fail_after(20):
+                while descendants(os.getpid()) - before:
+                    await anyio.sleep(0.01)
+            async with anyio.create_task_group() as tasks:
+                for number in range(12):
+                    tasks.start_soon(turn, number)
+            assert pool.statistics()["sandboxes"] == 1
+            names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in descendants(os.getpid()) - before]
+            assert names.count("bwrap") == 1
+
+    run_pool(scenario)
