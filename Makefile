@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8642
 
 .DEFAULT_GOAL := help
-.PHONY: help run key setup test test-all check unit unprivileged lint format lock bench clean bubblewrap
+.PHONY: help run key setup test test-all check unit unprivileged other-python lint format lock bench clean bubblewrap
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -25,7 +25,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml tools/venv.sh
 	@sh tools/venv.sh $(VENV)
 	@touch $@
 
-test: check unit unprivileged  ## everything that has to hold: style, types, borders, tests
+test: check unit unprivileged other-python  ## everything that has to hold: style, types, borders, tests
 
 test-all: test  ## the same as test, for now
 
@@ -40,6 +40,9 @@ unit: check
 
 unprivileged: unit
 	@sh tools/test-unprivileged.sh $(BIN)/python
+
+other-python: unprivileged
+	@sh tools/test-other-python.sh $(BIN)/python
 
 lint: check  ## the same as check
 

@@ -7,7 +7,7 @@ if [ -d "$venv" ] && [ ! -w "$venv" ]; then
     echo "$venv belongs to another user. Remove it, or clone the project to a directory of your own." >&2
     exit 1
 fi
-python=$(sh tools/find-python.sh)
+python=${PYTHON:-$(sh tools/find-python.sh)}
 echo "making $venv with $python" >&2
 "$python" -m venv --clear "$venv"
 pip="$venv/bin/python -m pip --disable-pip-version-check -qq"
