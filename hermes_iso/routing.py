@@ -158,7 +158,7 @@ def _mismatch(rule: RouteRule, chat: ChatRef) -> str | None:
         return "it is off (enabled: false)"
     for name, wanted, found in _keys(rule, chat):
         if wanted is not None and wanted not in found:
-            return f"{name} is {found[0]!r}, not {wanted!r}"
+            return f"{name} is {found[0]!r}, not {wanted!r}" if found[0] else f"the message has no {name}; wanted is {wanted!r}"
     return None
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from hermes_iso.cli.options import HomeOption, JsonOption, print_json, read_config, say
+from hermes_iso.config.known import PLATFORMS
+from hermes_iso.config.problems import possible
 from hermes_iso.errors import UsageError
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.routing import Router
@@ -51,11 +53,6 @@ def explain(
     home: HomeOption = None,
 ) -> int:
     """Say which agent, session key and rule would take such a message, and why the other rules do not."""
-    router = Router(read_config(home))
-    if stdin:
-        return _explain_lines(router)
-    if platform is None:
-        raise UsageError("Which platform the message comes from is missing: give --platform NAME, or --stdin.")
     given = {
         "platform": platform,
         "account_id": account_id,
@@ -68,6 +65,16 @@ def explain(
         "user_id": user_id,
         "user_id_alt": user_id_alt,
     }
+    named = next((key for key, value in given.items() if value is not None), None)
+    if stdin and named:
+        raise UsageError(
+            f"--stdin reads every message from stdin: leave out --{named.replace('_', '-')}, or leave out --stdin."
+        )
+    if not stdin and platform is None:
+        raise UsageError("Which platform the message comes from is missing: give --platform NAME, or --stdin.")
+    router = Router(read_config(home))
+    if stdin:
+        return _explain_lines(router)
     answer = router.explain(make_inbound(given)).as_json()
     if as_json:
         print_json(answer)
@@ -79,7 +86,7 @@ def explain(
 def make_inbound(given: dict[str, Any]) -> Inbound:
     """Return the message that `given` describes: keys as the options with underscores, values text or None.
 
-    Raises UsageError for another key or value, or without a platform.
+    Raises UsageError for another key or value, or without a platform that Hermes has.
     """
     unknown = sorted(given.keys() - {*_CHAT_KEYS, *_USER_KEYS})
     if unknown:
@@ -87,6 +94,9 @@ def make_inbound(given: dict[str, Any]) -> Inbound:
     values = {key: _text(key, value) for key, value in given.items() if value is not None}
     if not values.get("platform"):
         raise UsageError("The key 'platform' is missing or empty.")
+    platform = values["platform"].lower()
+    if platform not in PLATFORMS:
+        raise UsageError(f"Unknown platform {platform[:40]!r}{possible(platform, PLATFORMS)}")
     user_id, user_id_alt = (values.pop(key, None) for key in _USER_KEYS)
     values.setdefault("chat_id", "")
     return Inbound(chat=ChatRef(**values), text="", platform_id="explain", user_id=user_id, user_id_alt=user_id_alt)
@@ -94,6 +104,8 @@ def make_inbound(given: dict[str, Any]) -> Inbound:
 
 def _text(key: str, value: Any) -> str:
     if isinstance(value, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise UsageError(f"The value of {key!r} holds half a character (a lone surrogate), which no message can.")
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -118,12 +130,23 @@ def _explain_lines(router: Router) -> int:
 
 def _read_object(line: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         raise UsageError("This line is not JSON.") from error
     if not isinstance(value, dict):
         raise UsageError("This line is not a JSON object.")
-    return {key.replace("-", "_"): each for key, each in value.items()}
+    return value
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object's members, `-` in their names as `_`. Raises UsageError when one is there twice."""
+    found: dict[str, Any] = {}
+    for written, value in pairs:
+        key = written.replace("-", "_")
+        if key in found:
+            raise UsageError(f"The key {key!r} is here twice; keep one.")
+        found[key] = value
+    return found
 
 
 def _print_answer(answer: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from hermes_iso.cli.demo import own_command
 from hermes_iso.cli.diagnosis import examine, print_report
 from hermes_iso.cli.exits import UNSUPPORTED, USAGE
 from hermes_iso.cli.options import HomeOption, JsonOption, find_home, print_json, read_config, say, warnings_of
@@ -31,12 +32,11 @@ def init(
     """Write a commented config and the agents' homes; nothing that exists is overwritten."""
     where = find_home(home)
     names = [name.strip() for name in agents.split(",") if name.strip()]
-    write_home(where, names, demo=False)
-    served = ", ".join(dict.fromkeys(["main", *names]))
+    served = ", ".join(write_home(where, names, demo=False))
     option = f"--home {shlex.quote(str(where))}"
     print(f"Made {where} with agents {served}.")
     print(f"Its API key is API_SERVER_KEY in {where / '.env'}; the model is the built-in offline one until you set another.")
-    print(f"Look at {where / 'config.yaml'}, then type: hermes-iso run {option}")
+    print(f"Look at {where / 'config.yaml'}, then type: {own_command()} run {option}")
     return 0
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hermes_iso.config.known import ADAPTED, PLATFORM_SECRETS, PLATFORMS, normal_name
-from hermes_iso.config.problems import ProblemList, suggestion
+from hermes_iso.config.problems import ProblemList, numbered, possible
 from hermes_iso.config.schema import ApiKey, ApiSettings
 from hermes_iso.config.shapes import ApiExtraShape, as_switch, validated
-from hermes_iso.config.source import Names
+from hermes_iso.config.source import Names, Source
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
 
 KEY_MINIMUM = 16
@@ -26,6 +26,7 @@ class ApiReader:
     """Reads the API's settings from the root home; what is wrong is noted."""
 
     document: Document
+    root: Source
     names: Names = field(repr=False)
     agents: Collection[str]
     problems: ProblemList
@@ -59,13 +60,17 @@ class ApiReader:
             return 8642 if extra.port is None else extra.port
         if text.isascii() and text.isdecimal() and int(text) <= 65535:
             return int(text)
-        self._wrong("port", f"API_SERVER_PORT is {text[:20]!r}, but a port is a number up to 65535; correct it in .env")
+        self._complain_of_name("API_SERVER_PORT", f"is {text[:20]!r}, but a port is a number up to 65535; correct it")
         return 8642
 
     def _keys(self, extra: ApiExtraShape, from_env: str | None) -> tuple[ApiKey, ...]:
         at = (*_AT, "extra", "key")
         main = from_env or self._expanded(extra.key or "", at)
-        keys = [ApiKey(MAIN_KEY, self._long_enough(main, at))] if main else []
+        keys = [ApiKey(MAIN_KEY, main)] if main else []
+        if from_env:
+            self._complain_of_name("API_SERVER_KEY", key_complaint(main))
+        elif main:
+            self._long_enough(main, at)
         for name, shape in extra.keys.items():
             at = (*_AT, "extra", "keys", name)
             if name == MAIN_KEY:
@@ -80,9 +85,9 @@ class ApiReader:
     def _bound_to(self, agents: list[str] | None, at: KeyPath) -> frozenset[str] | None:
         if agents is None:
             return None
-        for index, name in enumerate(agents):
+        for index, name in numbered(agents):
             if normal_name(name) not in self.agents:
-                self._complain((*at, index), f"there is no agent {name!r}{suggestion(name, self.agents)}")
+                self._complain((*at, index), f"there is no agent {name!r}{possible(name, self.agents)}")
         return frozenset(map(normal_name, agents))
 
     def _check_distinct(self, keys: list[ApiKey]) -> None:
@@ -93,10 +98,9 @@ class ApiReader:
                 self._complain((*_AT, "extra", "keys", key.name), f"is the same key as {other!r}; every key must differ")
 
     def _long_enough(self, key: str, at: KeyPath) -> str:
-        if len(key) < KEY_MINIMUM:
-            self._complain(at, f"is {len(key)} characters long; a key needs at least {KEY_MINIMUM}")
-        elif not key.isascii() or not key.isprintable() or " " in key:
-            self._complain(at, "holds a blank or a character that an HTTP header can't carry; use letters and digits")
+        complaint = key_complaint(key)
+        if complaint:
+            self._complain(at, complaint)
         return key
 
     def _expanded(self, text: str, at: KeyPath) -> str:
@@ -112,6 +116,24 @@ class ApiReader:
     def _complain(self, at: KeyPath, message: str) -> None:
         self.document.complain(self.problems, at, message=message)
 
+    def _complain_of_name(self, name: str, message: str) -> None:
+        """Note what is wrong with a name's value, if anything, where it stands: in the `.env` or in the environment."""
+        if not message:
+            return
+        if self.root.env.values.get(name, "").strip():
+            self.problems.add(str(self.root.env_file), self.root.env.lines[name], key=name, message=message)
+        else:
+            self.problems.add(self.document.file, 1, key=f"{name} in the gateway's environment", message=message)
+
+
+def key_complaint(key: str) -> str:
+    """Say what is wrong with an API key, or ''."""
+    if len(key) < KEY_MINIMUM:
+        return f"is {len(key)} characters long; a key needs at least {KEY_MINIMUM}"
+    if not key.isascii() or not key.isprintable() or " " in key:
+        return "holds a blank or a character that an HTTP header can't carry; use letters and digits"
+    return ""
+
 
 def enabled_platforms(document: Document, names: Mapping[str, str], *, problems: ProblemList) -> tuple[str, ...]:
     """Return the platforms that a home turns on, sorted, without those that are served here."""
@@ -123,7 +145,7 @@ def enabled_platforms(document: Document, names: Mapping[str, str], *, problems:
     for name, settings in (section or {}).items():
         platform = name.lower()
         if platform not in PLATFORMS:
-            document.complain(problems, ("platforms", name), message=f"unknown platform{suggestion(name, PLATFORMS)}")
+            document.complain(problems, ("platforms", name), message=f"unknown platform{possible(name, PLATFORMS)}")
         if isinstance(settings, dict) and as_switch(settings.get("enabled", False)) is True:
             found.add(platform)
         elif settings is not None and not isinstance(settings, dict):

@@ -39,7 +39,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         default_agent=default,
         routes=_routes(home_map),
         unmatched=home_map.ours.gateway.unmatched,
-        api=ApiReader(document, names, {*served, *not_served}, problems).settings(),
+        api=ApiReader(document, root, names, {*served, *not_served}, problems).settings(),
         not_served=not_served,
         unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
@@ -56,8 +56,9 @@ def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> boo
 
 def _without_live_gateways(home_map: HomeMap, served: list[str]) -> tuple[list[str], dict[str, str]]:
     """Split off the agents whose home a Hermes gateway holds; one on the root home that multiplexes holds them all."""
-    held = {name: live_gateway(home_map.homes[name]) for name in served}
-    everybody = live_gateway(home_map.homes[MAIN]) if home_map.multiplexed else ""
+    homes = home_map.homes
+    held = {name: live_gateway(homes[name], name) for name in served}
+    everybody = live_gateway(homes[MAIN], MAIN) if home_map.multiplexed else ""
     reasons = {name: reason or everybody for name, reason in held.items()}
     return [name for name in served if not reasons[name]], {name: reason for name, reason in reasons.items() if reason}
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_iso.config.known import PLATFORMS, RESERVED_NAMES, name_complaint, normal_name
-from hermes_iso.config.problems import ProblemList, suggestion
+from hermes_iso.config.places import Places
+from hermes_iso.config.problems import ProblemList, numbered, possible, suggestion
 from hermes_iso.config.schema import MAIN
 from hermes_iso.config.shapes import EVERYBODY, AgentShape, OurKeys
 from hermes_iso.config.yaml_text import Document, KeyPath
@@ -55,9 +58,20 @@ class HomeMap:
                 self.spelled[name] = self.root / "profiles" / name
             else:
                 self.spelled[name] = Path(os.path.normpath(self.root / overlay.home_dir))
-                if not self.spelled[name].is_dir():
-                    where = self.spelled[name]
-                    self._complain((*at, "home_dir"), f"{where} is not a directory; make it: mkdir -p {where}")
+        self._check_home_dirs()
+
+    def _check_home_dirs(self) -> None:
+        """Note each `home_dir` that is no directory, unless it may not be one anyhow, which is noted later."""
+        homes = self.homes
+        places = Places(str(homes[MAIN]), {name: str(home) for name, home in homes.items()})
+        for name, (overlay, at) in self.overlays.items():
+            where = self.spelled[name]
+            if overlay.home_dir is None or name == MAIN or where.is_dir() or places.home_complaint(str(homes[name]), name):
+                continue
+            what = "is not a directory; name another"
+            if not os.path.lexists(where):
+                what = f"does not exist; make it: mkdir -p {shlex.quote(str(where))}"
+            self._complain((*at, "home_dir"), f"{where} {what}")
 
     def _read_overlays(self) -> None:
         for written, overlay in self.ours.agents.items():
@@ -109,7 +123,7 @@ class HomeMap:
         asked = self.ours.gateway.serve
         if asked is not None:
             if EVERYBODY not in asked:
-                for index, written in enumerate(asked):
+                for index, written in numbered(asked):
                     self.must_exist(written, ("gateway", "serve", index))
                 chosen = {normal_name(written) for written in asked}
                 self._check_served(chosen, default)
@@ -139,9 +153,14 @@ class HomeMap:
         if name in ("default", "root"):
             hint = "; the root home's agent is called 'main'"
         else:
-            hint = suggestion(name, self.spelled) or f"; make it: mkdir -p {self.root / 'profiles'}/NAME, or add it to agents:"
+            hint = suggestion(name, self.spelled) or self._how_to_make(name)
         self._complain(at, f"there is no agent {written[:80]!r}{hint}")
         return False
+
+    def _how_to_make(self, name: str) -> str:
+        if name_complaint(name):
+            return f"; there are: {', '.join(self.spelled)}"
+        return f"; make it: mkdir -p {shlex.quote(str(self.root / 'profiles' / name))}, or add it to agents:"
 
     def checked_route(self, at: KeyPath, match: Mapping[str, str], agent: str) -> str:
         """Return the agent that a route names, or '' after noting what is wrong with the route."""
@@ -153,7 +172,7 @@ class HomeMap:
                 self._complain((*at, "match", key), "must not be empty; write an id, or remove it")
         platform = match.get("platform", "").lower()
         if platform and platform not in PLATFORMS:
-            message = f"unknown platform {platform[:40]!r}{suggestion(platform, PLATFORMS)}"
+            message = f"unknown platform {platform[:40]!r}{possible(platform, PLATFORMS)}"
             self._complain((*at, "match", "platform"), message)
         if not self.must_exist(agent, (*at, "agent")) or not all(match.values()) or not match:
             return ""
@@ -163,8 +182,8 @@ class HomeMap:
         self.document.complain(self.problems, at, message=message)
 
 
-def live_gateway(home: Path) -> str:
-    """Return why a home can't be served because Hermes' own gateway runs on it, or ''."""
+def live_gateway(home: Path, profile: str) -> str:
+    """Return why a home can't be served because Hermes' own gateway runs on it, or ''. `profile` is its name in Hermes."""
     try:
         content = read_bounded(home / "gateway.pid", 64 << 10)
         record = json.loads(content or b"null")
@@ -175,9 +194,24 @@ def live_gateway(home: Path) -> str:
         return ""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            command = file.read(64 << 10)
+            command = file.read(64 << 10).decode("utf-8", "replace").split("\0")
     except OSError:
         return ""
-    if b"hermes" not in command:
+    if not is_hermes_gateway(command):
         return ""
-    return f"a Hermes gateway (pid {pid}) runs on {home}; stop it with: hermes gateway stop"
+    which = "" if profile == MAIN else f" -p {profile}"
+    return f"a Hermes gateway (pid {pid}) runs on {home}; stop it with: hermes{which} gateway stop"
+
+
+def is_hermes_gateway(command: list[str]) -> bool:
+    """Say whether a command line is `hermes … gateway …`, also as the script or module that a Python runs."""
+    program, *arguments = command
+    if re.fullmatch(r"python[0-9.]*", os.path.basename(program)):
+        while arguments and arguments[0].startswith("-") and arguments[0] not in ("-c", "-m"):
+            del arguments[: 2 if arguments[0] in ("-X", "-W") else 1]
+        if arguments and arguments[0] == "-m":
+            del arguments[0]
+        program, *arguments = arguments or [""]
+    parts = program.split("/")
+    hermes = parts[-1] == "hermes" or "hermes_cli" in parts or program.split(".")[0] == "hermes_cli"
+    return hermes and "gateway" in arguments

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hermes_iso.errors import ConfigError, Problem
@@ -39,6 +39,17 @@ def key_text(path: Sequence[str | int]) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text or "(top level)"
+
+
+def numbered(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the items of a list that are right, each with its place in the file."""
+    return ((index, text) for index, text in enumerate(texts) if text)
+
+
+def possible(word: str, known: Iterable[str]) -> str:
+    """Return what to do about an unknown word: the nearest known one, else all of them."""
+    known = sorted(known)
+    return suggestion(word, known) or (f"; possible: {', '.join(known)}" if known else "; remove it")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -23,7 +23,7 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
     """Return the keys that are ours, after noting unknown ones and those of later versions."""
     for name in document.data:
         if name not in OUR_ROOTS | HERMES_ROOTS and (name,) not in document.odd_keys:
-            message = f"unknown key{suggestion(name, OUR_ROOTS | HERMES_ROOTS)}"
+            message = f"unknown key{suggestion(name, OUR_ROOTS | HERMES_ROOTS) or '; correct or remove it'}"
             document.complain(problems, (name,), message=message)
     for path in document.odd_keys:
         if len(path) == 1 or path[0] in STRICT_ROOTS:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_iso.config.places import Places, inside_path, target_complaint
-from hermes_iso.config.problems import ProblemList, key_text
+from hermes_iso.config.problems import ProblemList, key_text, numbered
 from hermes_iso.config.shown import Shown, binds_of, check_homes, check_shown
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import Document, KeyPath
 from hermes_iso.held_names import HeldNames
 from hermes_iso.profiles import AGENT_DIRECTORIES, HERMES, HOME, WORKSPACE, Profile, is_within, locate_directories
 
-_HERE = ("", ".", "auto", "cwd")
-"""What Hermes takes for "no particular directory" in terminal.cwd."""
+_HERE = ("", ".", "auto", "cwd", WORKSPACE)
+"""What Hermes takes for "no particular directory" in terminal.cwd, and the default as it is called inside."""
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*\Z")
 
 
@@ -47,7 +48,7 @@ class ProfileBuilder:
         cwd = self._cwd(spellings)
         at = (*source.overlay_at, "sandbox")
         for key, texts, writable in (("writable", sandbox.writable, True), ("readable", sandbox.readable, False)):
-            for index, text in enumerate(texts):
+            for index, text in numbered(texts):
                 self._show(text, (*at, key, index), spellings, writable=writable, document=self.root.document)
         self.shown += self._further
         return Profile(
@@ -57,8 +58,8 @@ class ProfileBuilder:
             spellings=spellings,
             directories=self._directories,
             binds=binds_of(self._further),
-            path=tuple(filter(None, (self._path_entry(text, i) for i, text in enumerate(sandbox.path)))),
-            held=HeldNames(referred, self._handed_back()),
+            path=tuple(filter(None, (self._path_entry(text, i) for i, text in numbered(sandbox.path)))),
+            held=HeldNames(referred, self._handed_back(HeldNames(referred))),
             timezone=self._timezone(),
             background_timeout=sandbox.background_timeout,
         )
@@ -74,38 +75,49 @@ class ProfileBuilder:
 
     def _cwd(self, spellings: tuple[str, ...]) -> str:
         text = (self.source.keys.terminal.cwd or "").strip()
-        if text in _HERE:
-            return WORKSPACE
         document = self.source.document
+        if text in _HERE:
+            if document.get("terminal", "cwd") is None and document.texts.get(("terminal", "cwd")) == "~":
+                message = 'is nothing, because YAML reads a bare ~ so; write it in quotes: "~"'
+                document.complain(self.problems, ("terminal", "cwd"), message=message)
+            return WORKSPACE
         return self._show(text, ("terminal", "cwd"), spellings, writable=True, document=document) or WORKSPACE
 
     def _show(self, text: str, at: KeyPath, spellings: tuple[str, ...], *, writable: bool, document: Document) -> str | None:
         """Note that a directory is to be shown, unless it is visible anyhow; return its path inside, or None if wrong."""
         spelled = self._on_host(text)
         real = os.path.realpath(spelled)
-        if not os.path.isdir(real):
-            what = "is not a directory" if os.path.exists(real) else "does not exist"
-            document.complain(self.problems, at, message=f"{text} {what}; make it: mkdir -p {spelled}")
-            return None
-        own = inside_path(spelled, self._directories)
+        target = _target(spelled, spellings)
         visible = inside_path(real, self._directories)
-        if own and not visible:
-            document.complain(self.problems, at, message=f"{text} leads out of the agent's own directories; name the target")
+        complaint = "" if visible else self._forbidden(text, spelled, real, target)
+        complaint = complaint or self._missing(text, spelled, real)
+        if complaint:
+            document.complain(self.problems, at, message=complaint)
             return None
         if visible:
             if not writable:
                 where = f"{document.file}:{document.line(at)}: {key_text(at)}"
                 self.problems.warn(f"{where}: {text} lies in the agent's own directories, so the agent can write it as well")
             return visible
-        target = _target(spelled, spellings)
-        complaint = self.places.complaint(real, self.source.id)
-        complaint = complaint or ("" if is_within(target, HERMES) else target_complaint(target))
-        if complaint:
-            document.complain(self.problems, at, message=complaint)
-            return None
         given = (document.file, document.line(at), key_text(at))
         self._further.append(Shown(self.source.id, *given, spelled, real, target, writable))
         return target
+
+    def _forbidden(self, text: str, spelled: str, real: str, target: str) -> str:
+        """Say why a directory that is not visible anyhow may not be shown, whether it exists or not, or ''."""
+        if inside_path(spelled, self._directories):
+            return f"{text} leads out of the agent's own directories; name the target"
+        complaint = self.places.complaint(real, self.source.id)
+        return complaint or ("" if is_within(target, HERMES) else target_complaint(target))
+
+    def _missing(self, text: str, spelled: str, real: str) -> str:
+        """Say why there is no such directory, or ''; the agent's own ones are made when it first takes a turn."""
+        if os.path.isdir(real) or (real in self._directories.values() and not os.path.lexists(real)):
+            return ""
+        if os.path.lexists(real):
+            what = "a file" if os.path.isfile(real) else "not a directory"
+            return f"{text} is {what}, and only a directory can be shown; name the directory that holds it"
+        return f"{text} does not exist; make it: mkdir -p {shlex.quote(spelled)}"
 
     def _on_host(self, text: str) -> str:
         """Return the absolute, normalised host path of what a config calls by `text`."""
@@ -121,11 +133,14 @@ class ProfileBuilder:
         self.root.document.complain(self.problems, at, message=f"{text!r} must be one absolute path, or begin with ~/")
         return None
 
-    def _handed_back(self) -> frozenset[str]:
+    def _handed_back(self, held: HeldNames) -> frozenset[str]:
+        """Return the names of `sandbox.env`; one that `held` would keep outside is a warning."""
         names: set[str] = set()
-        for index, name in enumerate(self.source.overlay.sandbox.env):
+        for index, name in numbered(self.source.overlay.sandbox.env):
             if name.isascii() and name.isidentifier():
                 names.add(name)
+                if name not in held:
+                    continue
                 self.problems.warn(f"agent {self.source.id}: sandbox.env lets {name} into its sandbox")
             else:
                 at = (*self.source.overlay_at, "sandbox", "env", index)

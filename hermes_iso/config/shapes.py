@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 
-from hermes_iso.config.problems import ProblemList, suggestion
+from hermes_iso.config.problems import ProblemList, possible
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -34,11 +35,25 @@ def _or_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
+class _Gap(str):
+    """The empty text that stands where a malformed item of a list stood."""
+
+    __slots__ = ()
+
+
+_GAP: Final = _Gap()
+
+
+def _or_gap(value: Any, validate: Callable[[Any], str]) -> str:
+    return value if value is _GAP else validate(value)
+
+
 EVERYBODY = "*"
 """In `gateway.serve`: all agents that the home has."""
 Switch = Annotated[bool, BeforeValidator(as_switch)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
-Texts = list[Annotated[str, Field(min_length=1)]]
+Texts = list[Annotated[str, Field(min_length=1), WrapValidator(_or_gap)]]
+"""Texts, none empty; one that was malformed leaves a gap, so that the others keep their places: see `problems.numbered`."""
 
 
 class _Shape(BaseModel):
@@ -211,15 +226,15 @@ def validated(shape: type[ShapeT], document: Document, *, below: KeyPath, data: 
         try:
             return shape.model_validate(data)
         except ValidationError as error:
-            # From the last to the first, so that taking an item out of a list leaves the places of the others right.
-            for wrong in reversed(error.errors(include_url=False)):
+            for wrong in error.errors(include_url=False):
                 path = (*below, *wrong["loc"])
-                document.complain(problems, path, message=_sentence(path, dict(wrong)))
+                message = _unquoted(document, path, wrong["type"]) or _sentence(path, dict(wrong))
+                document.complain(problems, path, message=message)
                 data = _without(data, wrong["loc"][:-1] if wrong["type"] == "missing" else wrong["loc"])
 
 
 def _without(data: Any, path: KeyPath) -> Any:
-    """Return a copy of `data` without the value at `path`; a route leaves None, so that the others keep their places."""
+    """Return a copy of `data` without the value at `path`; an item leaves a gap, so that the others keep their places."""
     if not path:
         return {}
     if len(path) == 2 and path[0] == "routes" and isinstance(data, dict) and isinstance(data.get("routes"), list):
@@ -229,30 +244,39 @@ def _without(data: Any, path: KeyPath) -> Any:
         lower = _without(data[head], rest) if rest else None
         return {key: lower if key == head else value for key, value in data.items() if rest or key != head}
     if isinstance(data, list) and isinstance(head, int) and head < len(data):
-        return [
-            _without(value, rest) if index == head and rest else value
-            for index, value in enumerate(data)
-            if rest or index != head
-        ]
-    return {}
+        lower = _without(data[head], rest) if rest else _GAP
+        return [lower if index == head else value for index, value in enumerate(data)]
+    return data if data is None or data is _GAP else {}
 
 
 def _sentence(path: KeyPath, wrong: dict[str, Any]) -> str:
     """Say what is wrong and what to do, without ever repeating a value that may be a secret."""
     kind, context, found = wrong["type"], wrong.get("ctx", {}), wrong.get("input")
     if kind == "extra_forbidden":
-        return f"unknown key{suggestion(str(path[-1]), _known_beside(path))}"
+        return f"unknown key{possible(str(path[-1]), _known_beside(path))}"
     if kind == "missing":
         return "is missing; add it"
+    if kind == "literal_error" and found in _LATER.get(str(path[-1]), ()):
+        return f"{found!r} is not available in this version; write {context.get('expected')}, or remove it"
     if kind == "literal_error":
         return f"must be {context.get('expected')}, found {found!r:.60}"
     if kind in ("string_too_short", "too_short"):
-        return "must not be empty"
+        return "must not be empty; write something, or remove it"
     if kind in _BOUNDS:
         return f"must be {_BOUNDS[kind]} {next(iter(context.values()), '')}, found {found!r:.60}"
     return f"must be {_WANTED.get(kind, 'of another kind')}, found {kind_of(found)}{_hint(kind, found)}"
 
 
+def _unquoted(document: Document, path: KeyPath, kind: str) -> str:
+    """Say how to write a `~` that YAML took for nothing, or ''."""
+    if document.get(*path) is not None or document.texts.get(path) != "~":
+        return ""
+    written = '["~"]' if kind == "list_type" else '"~"'
+    return f"is nothing, because YAML reads a bare ~ so; write it in quotes: {written}"
+
+
+_LATER = {"engine": ("hermes",), "isolation": ("process", "interpreter")}
+"""Values that a later version has."""
 _BOUNDS = {
     "greater_than": "more than",
     "greater_than_equal": "at least",

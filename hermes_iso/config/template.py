@@ -27,7 +27,6 @@ model: builtin/offline
 default_agent: main
 
 # Overlays on the agents' homes. Agent main lives in this directory, the others in profiles/<name>.
-agents:
 {agents}
 # Which chat belongs to whom; the first match wins.
 # routes:
@@ -46,6 +45,11 @@ platforms:
       host: 127.0.0.1
       port: 8642
 """
+_NO_AGENT = """\
+# agents:
+#   coder:
+#     model: provider/name
+"""
 _AGENT = """\
   {name}:
     # model: provider/name
@@ -58,14 +62,18 @@ API_SERVER_KEY={key}
 """
 _PROFILE_ENV = "# What stands here reaches the turns of this agent alone; keys of model providers stay outside.\n"
 _SOUL = "You are {name}, a helpful assistant. You say plainly what you did and what you could not do.\n"
+_FILES = ("config.yaml", ".env", "SOUL.md", "profile.yaml")
+"""What makes a directory somebody's home already."""
 _DEMO_SOULS = {
     MAIN: "You are main, the demo's general assistant. You answer briefly.\n",
     "coder": "You are coder, the demo's programmer. You work in your own workspace and show the commands you run.\n",
 }
 
 
-def write_home(home: Path, agents: Sequence[str], *, demo: bool) -> None:
-    """Make a home with agent main and `agents`: commented config, a fresh API key, SOUL.md and profile directories.
+def write_home(home: Path, agents: Sequence[str], *, demo: bool) -> list[str]:
+    """Make a home with agent main and `agents`, and return their names as they are in it, main first.
+
+    Written are a commented config, a fresh API key, SOUL.md and profile directories.
 
     Everything is 0700 or 0600. Raises UsageError when a name can't be an agent's or a file is there already; then
     nothing was written.
@@ -73,14 +81,14 @@ def write_home(home: Path, agents: Sequence[str], *, demo: bool) -> None:
     names = _checked(agents)
     homes = {MAIN: home, **{name: home / "profiles" / name for name in names}}
     souls = {name: (_DEMO_SOULS.get(name) if demo else None) or _SOUL.format(name=name) for name in homes}
-    blocks = "".join(_AGENT.format(name=name) for name in names) or "  {}\n"
+    blocks = "agents:\n" + "".join(_AGENT.format(name=name) for name in names) if names else _NO_AGENT
     texts = {
         home / "config.yaml": _CONFIG.format(agents=blocks, example=names[0] if names else "main"),
         home / ".env": _ENV.format(key=secrets.token_urlsafe(32)),
         **{where / "SOUL.md": souls[name] for name, where in homes.items()},
         **{homes[name] / ".env": _PROFILE_ENV for name in names},
     }
-    for path in texts:
+    for path in (*texts, *(where / name for where in homes.values() for name in _FILES)):
         if os.path.lexists(path):
             raise UsageError(f"{path} is there already; init never overwrites: choose another --home, or move it away")
     try:
@@ -90,6 +98,7 @@ def write_home(home: Path, agents: Sequence[str], *, demo: bool) -> None:
             _write(path, text)
     except OSError as error:
         raise UsageError(f"can't make a home at {home}: {error.strerror} ({error.filename}); choose another --home") from error
+    return list(homes)
 
 
 def _checked(agents: Sequence[str]) -> list[str]:

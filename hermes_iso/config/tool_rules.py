@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from hermes_iso.config.known import PLATFORMS
-from hermes_iso.config.problems import ProblemList, suggestion
+from hermes_iso.config.problems import ProblemList, numbered, possible, suggestion
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import KeyPath
 from hermes_iso.policy import ToolPolicy
@@ -37,7 +37,7 @@ def tool_policy(source: Source, root: Source, *, problems: ProblemList) -> ToolP
         for platform, names in origin.keys.platform_toolsets.items():
             at: KeyPath = ("platform_toolsets", platform)
             if platform not in PLATFORMS:
-                origin.document.complain(problems, at, message=f"unknown platform{suggestion(platform, PLATFORMS)}")
+                origin.document.complain(problems, at, message=f"unknown platform{possible(platform, PLATFORMS)}")
             _check(origin, at, names, problems)
             allowed[platform] = frozenset(tool for name in names for tool in _allowed(name))
     for ours, theirs in _AS_HERMES.items():
@@ -72,6 +72,7 @@ def _check(origin: Source, at: KeyPath, names: list[str], problems: ProblemList)
     known = {*TOOLSETS, *KNOWN_TOOLS, *_EVERYTHING, "no_mcp", *(servers if isinstance(servers, dict) else ())}
     for listed in plugins.values() if isinstance(plugins, dict) else ():
         known |= {str(name) for name in listed} if isinstance(listed, list) else set()
-    for index, name in enumerate(names):
+    for index, name in numbered(names):
         if name not in known and not name.startswith("mcp-"):
-            origin.document.complain(problems, (*at, index), message=f"unknown toolset{suggestion(name, known)}")
+            hint = suggestion(name, known) or possible(name, _CHOSEN_FROM)
+            origin.document.complain(problems, (*at, index), message=f"unknown toolset{hint}")

@@ -32,5 +32,5 @@ def run_command(argv: list[str], cwd: str, env: dict[str, str]) -> None:
         os.write(2, f"{argv[0]!r}: there is no such program or directory inside\n".encode())
         os._exit(127)
     except (OSError, ValueError) as error:
-        os.write(2, f"{argv[0]!r}: {error}\n".encode())
+        os.write(2, f"{argv[0]!r}: {getattr(error, 'strerror', None) or error}\n".encode())
         os._exit(126)

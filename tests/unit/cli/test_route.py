@@ -67,6 +67,14 @@ def test_explain_prints_text_for_people(home, capsys):
     out = capsys.readouterr().out
     assert "agent:       main" in out
     assert "not:         " in out
+    assert "the message has no thread_id; wanted is '7'" in explain_text(home, capsys, "--chat-id", "-100")
+
+
+def explain_text(home, capsys, *options):
+    """Run `route explain` for a message of Telegram and return what people read."""
+    capsys.readouterr()
+    assert main(["route", "explain", "--platform", "telegram", *options, "--home", str(home)]) == 0
+    return capsys.readouterr().out
 
 
 def test_explain_answers_each_line_of_stdin(home, capsys, monkeypatch):
@@ -77,7 +85,11 @@ def test_explain_answers_each_line_of_stdin(home, capsys, monkeypatch):
         "[]",
         '{"platform": "x", "chat": "1"}',
         "",
-        '{"platform": "x"}',
+        '{"platform": "Telegram"}',
+        '{"platform": "telegram", "chat_id": "1", "chat-id": "2"}',
+        '{"platform": "telegram", "platform": "signal"}',
+        '{"platform": "telegram", "chat_id": "\\ud800"}',
+        '{"platform": "telegrm"}',
     ]
     lines = "\n".join(given).encode()
     capsys.readouterr()
@@ -85,9 +97,28 @@ def test_explain_answers_each_line_of_stdin(home, capsys, monkeypatch):
     assert main(["route", "explain", "--stdin", "--home", str(home)]) == 2
     out, err = capsys.readouterr()
     answers = [json.loads(line) for line in out.splitlines()]
-    assert [answer.get("agent", answer.get("error")) for answer in answers][::4] == ["coder", "main"]
-    assert ["error" in answer for answer in answers] == [False, True, True, True, False]
-    assert err.count("\n") == 3
+    assert [answer.get("agent", answer.get("error")) for answer in answers][:5:4] == ["coder", "main"]
+    assert ["error" in answer for answer in answers] == [False, True, True, True, False, True, True, True, True]
+    assert answers[6]["error"] == "The key 'platform' is here twice; keep one."
+    assert answers[8]["error"] == "Unknown platform 'telegrm'; did you mean 'telegram'?"
+    assert err.count("\n") == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--platform", "telegrm"), "did you mean 'telegram'?"),
+        (("--stdin", "--platform", "telegram"), "leave out --platform"),
+        (("--stdin", "--chat-id", "-1"), "leave out --chat-id"),
+        ((), "--platform NAME, or --stdin"),
+    ],
+)
+def test_explain_refuses_what_it_can_not_answer(home, capsys, options, sentence):
+    """A wrong command is exit 2 and one sentence on stderr."""
+    capsys.readouterr()
+    assert main(["route", "explain", *options, "--home", str(home)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, sentence in err) == ("", True)
 
 
 @pytest.mark.parametrize(

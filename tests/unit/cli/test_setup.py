@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import stat
+import subprocess
 
 from hermes_iso.cli.main import main
 
@@ -11,8 +14,13 @@ from hermes_iso.cli.main import main
 def test_init_makes_a_home_that_passes_its_own_check(tmp_path, capsys):
     """What `init` writes is right, private, and tells the next step."""
     home = tmp_path / "a home"
-    assert main(["init", "--home", str(home), "--agents", "coder, research"]) == 0
-    assert f"hermes-iso run --home '{home}'" in capsys.readouterr().out
+    assert main(["init", "--home", str(home), "--agents", "Coder, research"]) == 0
+    out = capsys.readouterr().out
+    assert "with agents main, coder, research." in out
+    [command] = re.findall(r"then type: (.*)", out)
+    assert command.endswith(f" run --home '{home}'")
+    help_of_it = subprocess.run([*shlex.split(command), "--help"], cwd="/", capture_output=True, text=True, check=False)
+    assert (help_of_it.returncode, "--demo" in help_of_it.stdout) == (0, True)
     assert main(["config", "check", "--home", str(home)]) == 0
     assert "serves main, coder, research" in capsys.readouterr().out
     assert stat.S_IMODE((home / ".env").stat().st_mode) == 0o600
@@ -27,6 +35,16 @@ def test_init_never_overwrites(tmp_path, capsys):
     assert main(["init", "--home", str(home)]) == 2
     assert str(home) in capsys.readouterr().err
     assert {file: file.read_bytes() for file in home.rglob("*") if file.is_file()} == before
+
+
+def test_init_leaves_another_profile_alone(tmp_path, capsys):
+    """A directory that is a profile of Hermes' already is not made into another agent."""
+    home = tmp_path / "home"
+    (home / "profiles/a").mkdir(parents=True)
+    (home / "profiles/a/config.yaml").write_text("mine", encoding="utf-8")
+    assert main(["init", "--home", str(home), "--agents", "A"]) == 2
+    assert "profiles/a/config.yaml is there already" in capsys.readouterr().err
+    assert [path.name for path in sorted(home.rglob("*"))] == ["profiles", "a", "config.yaml"]
 
 
 def test_config_check_prints_every_problem_with_its_line(tmp_path, capsys):

@@ -76,4 +76,14 @@ def test_a_port_in_the_env_file_must_be_one(home, port):
     """Hermes drops a bad port silently; here it is a mistake."""
     found = mistakes(home, MODEL, {".env": f"API_SERVER_KEY={KEY}\nAPI_SERVER_PORT={port}\n"})
     assert len(found) == 1
-    assert "but a port is a number up to 65535; correct it in .env" in found[0]
+    assert found[0].startswith("HOME/.env:2: API_SERVER_PORT: is ")
+    assert found[0].endswith(", but a port is a number up to 65535; correct it")
+
+
+def test_a_bad_key_is_reported_where_it_stands(home):
+    """In the `.env` file with its line, or as the gateway's environment."""
+    found = mistakes(home, MODEL, {".env": "# keys\nAPI_SERVER_KEY=short\n"})
+    assert found == ["HOME/.env:2: API_SERVER_KEY: is 5 characters long; a key needs at least 16"]
+    found = mistakes(home, MODEL, {".env": ""}, API_SERVER_KEY="a key with blanks in it")
+    assert len(found) == 1
+    assert found[0].startswith("HOME/config.yaml:1: API_SERVER_KEY in the gateway's environment: holds a blank")

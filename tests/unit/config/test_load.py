@@ -2,10 +2,10 @@
 
 import contextlib
 import subprocess
-import sys
 
 import pytest
 
+from hermes_iso.config.homes import is_hermes_gateway
 from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import RouteRule
 from hermes_iso.errors import ConfigError
@@ -208,7 +208,7 @@ def test_all_mistakes_are_found_at_once_in_file_order(home):
     )
     assert found == [
         "HOME/config.yaml:2: modle: unknown key; did you mean 'model'?",
-        "HOME/config.yaml:4: agents.coder.engine: must be 'native', found 'hermes'",
+        "HOME/config.yaml:4: agents.coder.engine: 'hermes' is not available in this version; write 'native', or remove it",
         "HOME/config.yaml:4: agents.coder.personality: must be text, found a number; write it in quotes",
         "HOME/config.yaml:5: routes[0].agent: there is no agent 'codr'; did you mean 'coder'?",
         "HOME/config.yaml:5: routes[0].match.platform: unknown platform 'telegrm'; did you mean 'telegram'?",
@@ -220,9 +220,10 @@ def test_all_mistakes_are_found_at_once_in_file_order(home):
 
 @contextlib.contextmanager
 def running(*argv):
-    """Run a process with these words on its command line; it has its command line once it has spoken."""
-    program = [sys.executable, "-c", "print(flush=True); input()", *argv]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    """Run a process with exactly this command line."""
+    # The shell does not look at the words after its program; it has its command line once it has spoken.
+    options = [argv[0], "-c", "echo; read _", *argv[1:]]
+    with subprocess.Popen(options, executable="/bin/sh", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         yield process
         process.communicate(b"\n")
@@ -230,11 +231,11 @@ def running(*argv):
 
 def test_a_profile_that_a_live_hermes_gateway_holds_is_not_served(home):
     """The reason says how to stop it; the other agents are served."""
-    with running("hermes", "gateway", "run") as gateway:
+    with running("/opt/x/bin/hermes", "gateway", "run") as gateway:
         config = load(home, MODEL + "agents: {a: {}, b: {}}\n", {"profiles/a/gateway.pid": f'{{"pid": {gateway.pid}}}'})
     assert list(config.agents) == ["main", "b"]
     assert config.not_served == {
-        "a": f"a Hermes gateway (pid {gateway.pid}) runs on {home}/profiles/a; stop it with: hermes gateway stop"
+        "a": f"a Hermes gateway (pid {gateway.pid}) runs on {home}/profiles/a; stop it with: hermes -p a gateway stop"
     }
 
 
@@ -243,6 +244,28 @@ def test_a_live_multiplexing_gateway_holds_every_profile(home):
     with running("hermes", "gateway", "run") as gateway:
         config = load(home, MODEL + "multiplex_profiles: true\n", {"gateway.pid": str(gateway.pid), "profiles/a/": ""})
     assert (list(config.agents), list(config.not_served)) == ([], ["main", "a"])
+    assert config.not_served["main"].endswith("stop it with: hermes gateway stop")
+
+
+@pytest.mark.parametrize(
+    ("command", "is_one"),
+    [
+        ("hermes -p a gateway run", True),
+        ("/usr/bin/python3.11 /home/agent/bin/hermes gateway run --replace", True),
+        ("python -u -X dev -m hermes_cli.main gateway run", True),
+        ("python3 /opt/hermes_cli/main.py gateway run", True),
+        ("hermes chat", False),
+        ("vi /home/agent/.hermes/gateway", False),
+        ("/opt/hermes/backup gateway", False),
+        ("python3 -m hermes_iso gateway", False),
+        ("python3 -c hermes gateway", False),
+        ("python3", False),
+        ("", False),
+    ],
+)
+def test_only_a_command_line_of_hermes_gateway_is_one(command, is_one):
+    """A process that merely has the word hermes in its command line is somebody else's."""
+    assert is_hermes_gateway(command.split(" ")) is is_one
 
 
 @pytest.mark.parametrize("text", ["", "null", "{", '{"pid": 99999999}', '{"pid": "x"}', "[1]", "-1", "true", '{"pid": 1e400}'])
@@ -253,6 +276,30 @@ def test_a_stale_pid_file_holds_nothing(home, text):
 
 def test_a_pid_that_is_somebody_elses_now_holds_nothing(home):
     """A process that is not Hermes' is no gateway."""
-    with running("something", "else") as other:
+    with running("something", "hermes", "else") as other:
         config = load(home, MODEL, {"gateway.pid": str(other.pid)})
     assert config.not_served == {}
+
+
+@pytest.mark.parametrize("text", ["~", ".", "HOME/profiles/a/workspace"])
+@pytest.mark.parametrize("key", ["writable", "cwd"])
+def test_own_directories_may_be_named_before_they_are_made(home, key, text):
+    """`.` and `~` are the agent's workspace and home, which its first turn makes."""
+    text = text.replace("HOME", str(home))
+    sandbox = f"{{writable: ['{text}']}}" if key == "writable" else "{}"
+    files = {"profiles/a/config.yaml": f"terminal: {{cwd: '{text}'}}\n" if key == "cwd" else ""}
+    config = load(home, MODEL + f"agents: {{a: {{sandbox: {sandbox}}}}}\n", files)
+    profile = config.agents["a"].profile
+    assert profile.binds == ()
+    assert profile.cwd == ("/home/agent" if (key, text) == ("cwd", "~") else "/workspace")
+
+
+def test_the_default_working_directory_may_be_written_out(home):
+    """`/workspace` is what it is called inside."""
+    assert load(home, MODEL + "terminal: {cwd: /workspace}\n").agents["main"].profile.cwd == "/workspace"
+
+
+def test_only_names_that_would_be_held_back_are_a_warning(home):
+    """A name that every turn sees anyhow may stand in `sandbox.env` without a word."""
+    config = load(home, MODEL + "agents: {a: {sandbox: {env: [CRM_URL, GITHUB_TOKEN]}}}\n")
+    assert config.warnings == ("agent a: sandbox.env lets GITHUB_TOKEN into its sandbox",)

@@ -21,18 +21,30 @@ def home(tmp_path):
     ("config", "line"),
     [
         ("agnts: {}\n", "2: agnts: unknown key; did you mean 'agents'?"),
-        ("xyzzy: 1\n", "2: xyzzy: unknown key"),
+        ("xyzzy: 1\n", "2: xyzzy: unknown key; correct or remove it"),
         ("5: 1\n", "2: 5: is not text; write this key in quotes"),
         ("agents: {1: {}}\n", "2: agents.1: is not text; write this key in quotes"),
         ("agents: [coder]\n", "2: agents: must be a mapping, found a list; correct it"),
         ("agents: {coder: yes}\n", "2: agents.coder: must be a mapping, found true or false; correct it"),
         ("agents:\n  coder:\n    persona: x\n", "4: agents.coder.persona: unknown key; did you mean 'personality'?"),
         ("agents: {coder: {personality: [x]}}\n", "2: agents.coder.personality: must be text, found a list; correct it"),
-        ("agents: {coder: {engine: hermes}}\n", "2: agents.coder.engine: must be 'native', found 'hermes'"),
+        (
+            "agents: {coder: {engine: hermes}}\n",
+            "2: agents.coder.engine: 'hermes' is not available in this version; write 'native', or remove it",
+        ),
+        ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native', found 'nativ'"),
+        (
+            "agents: {coder: {bogus: 1}}\n",
+            "2: agents.coder.bogus: unknown key; possible: default, engine, home_dir, model, personality, provider, sandbox",
+        ),
+        (
+            "agents: {coder: {sandbox: {isolation: interpreter}}}\n",
+            "2: agents.coder.sandbox.isolation: 'interpreter' is not available in this version; write 'namespace', or remove it",
+        ),
         ("agents: {coder: {default: maybe}}\n", "2: agents.coder.default: must be true or false, found text; correct it"),
         (
             "agents: {coder: {sandbox: {isolation: process}}}\n",
-            "2: agents.coder.sandbox.isolation: must be 'namespace', found 'process'",
+            "2: agents.coder.sandbox.isolation: 'process' is not available in this version; write 'namespace', or remove it",
         ),
         (
             "agents: {coder: {sandbox: {turn_timeout: 0}}}\n",
@@ -66,7 +78,47 @@ def home(tmp_path):
             "agents: {coder: {sandbox: {env: [A-B]}}}\n",
             "2: agents.coder.sandbox.env[0]: 'A-B' is not a name; use letters, digits and _",
         ),
-        ("agents: {coder: {sandbox: {env: ['']}}}\n", "2: agents.coder.sandbox.env[0]: must not be empty"),
+        (
+            "agents: {coder: {sandbox: {env: ['', 5, A-B]}}}\n",
+            (
+                "2: agents.coder.sandbox.env[0]: must not be empty; write something, or remove it"
+                "|2: agents.coder.sandbox.env[1]: must be text, found a number; write it in quotes"
+                "|2: agents.coder.sandbox.env[2]: 'A-B' is not a name; use letters, digits and _"
+            ),
+        ),
+        (
+            "agents: {coder: {sandbox: {writable: [x, null, /etc], readable: [~, [], /proc]}}}\n",
+            (
+                '2: agents.coder.sandbox.readable[0]: is nothing, because YAML reads a bare ~ so; write it in quotes: "~"'
+                "|2: agents.coder.sandbox.readable[1]: must be text, found a list; correct it"
+                "|2: agents.coder.sandbox.readable[2]: /proc belongs to the system; name another directory"
+                "|2: agents.coder.sandbox.writable[0]: x does not exist; make it: mkdir -p HOME/profiles/coder/workspace/x"
+                "|2: agents.coder.sandbox.writable[1]: must be text, found nothing; correct it"
+                "|2: agents.coder.sandbox.writable[2]: /etc belongs to the system; name another directory"
+            ),
+        ),
+        (
+            "agents: {coder: {sandbox: {writable: ~}}}\n",
+            '2: agents.coder.sandbox.writable: is nothing, because YAML reads a bare ~ so; write it in quotes: ["~"]',
+        ),
+        (
+            "terminal: {cwd: ~}\n",
+            '2: terminal.cwd: is nothing, because YAML reads a bare ~ so; write it in quotes: "~"',
+        ),
+        (
+            "gateway: {serve: [main, 5, nobody]}\n",
+            (
+                "2: gateway.serve[1]: must be text, found a number; write it in quotes"
+                "|2: gateway.serve[2]: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/nobody, or add it to agents:"
+            ),
+        ),
+        (
+            "agent: {disabled_toolsets: [5, memry]}\n",
+            (
+                "2: agent.disabled_toolsets[0]: must be text, found a number; write it in quotes"
+                "|2: agent.disabled_toolsets[1]: unknown toolset; did you mean 'memory'?"
+            ),
+        ),
         ("agents: {coder: {}, CODER: {}}\n", "2: agents.CODER: is the same agent as 'coder'; keep one"),
         (
             "agents: {default: {}}\n",
@@ -83,7 +135,15 @@ def home(tmp_path):
         ),
         (
             "agents: {coder: {home_dir: nope}}\n",
-            "2: agents.coder.home_dir: HOME/nope is not a directory; make it: mkdir -p HOME/nope",
+            "2: agents.coder.home_dir: HOME/nope does not exist; make it: mkdir -p HOME/nope",
+        ),
+        (
+            "agents: {coder: {home_dir: /run/none}}\n",
+            "2: agents.coder.home_dir: /run/none belongs to the system; name another directory",
+        ),
+        (
+            "default_agent: a b\n",
+            "2: default_agent: there is no agent 'a b'; there are: main, a",
         ),
         (
             "agents: {coder: {home_dir: workspace/x}}\n",
@@ -104,7 +164,7 @@ def home(tmp_path):
         ),
         (
             "default_agent: nobody\n",
-            "2: default_agent: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/NAME, or add it to agents:",
+            "2: default_agent: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/nobody, or add it to agents:",
         ),
         ("default_agent: default\n", "2: default_agent: there is no agent 'default'; the root home's agent is called 'main'"),
         ("default_agent: [a]\n", "2: default_agent: must be text, found a list; correct it"),
@@ -126,7 +186,7 @@ def home(tmp_path):
         ("routes: [{match: {platform: telegram}}]\n", "2: routes[0].agent: is missing; add it"),
         (
             "routes:\n  - match: {platform: telegram}\n    agent: nobody\n",
-            "4: routes[0].agent: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/NAME, or add it to agents:",
+            "4: routes[0].agent: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/nobody, or add it to agents:",
         ),
         (
             "routes: [{match: {platform: telegram}, agent: main, enable: no}]\n",
@@ -153,7 +213,7 @@ def home(tmp_path):
         ("gateway: {serve: main}\n", "2: gateway.serve: must be a list, found text; write it as [one, two]"),
         (
             "gateway: {serve: [main, nobody]}\n",
-            "2: gateway.serve[1]: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/NAME, or add it to agents:",
+            "2: gateway.serve[1]: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/nobody, or add it to agents:",
         ),
         (
             "gateway: {serve: [a]}\n",
@@ -201,7 +261,7 @@ def home(tmp_path):
         ),
         (
             API + "{keys: {bob: {key: 0123456789abcdef0, agents: [nobody]}}}}}\n",
-            "2: platforms.api_server.extra.keys.bob.agents[0]: there is no agent 'nobody'",
+            "2: platforms.api_server.extra.keys.bob.agents[0]: there is no agent 'nobody'; possible: main",
         ),
         (
             API + "{key: 0123456789abcdef0, keys: {bob: {key: 0123456789abcdef0}}}}}\n",
@@ -296,7 +356,11 @@ def test_a_key_of_a_later_version_is_refused(home, config, key):
         ("TMP/link-to-other", "lies in agent other's home or workspace; name a directory outside of it"),
         ("TMP/link-to-etc", "/etc belongs to the system; name another directory"),
         ("TMP/none", "does not exist; make it: mkdir -p TMP/none"),
-        ("TMP/file", "is not a directory; make it: mkdir -p TMP/file"),
+        ("TMP/file", "TMP/file is a file, and only a directory can be shown; name the directory that holds it"),
+        ("/run/none", "/run/none belongs to the system; name another directory"),
+        ("/etc/hosts", "/etc/hosts belongs to the system; name another directory"),
+        ("HOME/hermes-iso", "lies in the gateway's home; name a directory outside of it"),
+        ("HOME/profiles/coder/logs", "holds files of the operator; name another directory"),
         ("/usr", "/usr is a path that means something else inside a sandbox; move the directory elsewhere"),
         ("HOME/profiles/coder/workspace/link", "leads out of the agent's own directories; name the target"),
     ],
@@ -377,3 +441,29 @@ def test_no_mistake_repeats_a_secret(home):
         "model: {provider: custom, api_key: [hunter2-hunter2-hunter2]}\n" + API + "{key: hunter2, keys: {b: {key: 12}}}}}\n"
     )
     assert "hunter2" not in "\n".join(mistakes(home, config, {".env": "API_SERVER_PORT=no\n"}))
+
+
+@pytest.mark.parametrize(
+    ("config", "beginning", "known"),
+    [
+        ("platforms: {xyzzy: {}}", "platforms.xyzzy: unknown platform; possible: ", "telegram"),
+        ("platform_toolsets: {xyzzy: []}", "platform_toolsets.xyzzy: unknown platform; possible: ", "telegram"),
+        (
+            "routes: [{match: {platform: xyzzy}, agent: main}]",
+            "routes[0].match.platform: unknown platform 'xyzzy'; possible: ",
+            "cli",
+        ),
+        ("agent: {disabled_toolsets: [xyzzy]}", "agent.disabled_toolsets[0]: unknown toolset; possible: ", "terminal"),
+    ],
+)
+def test_a_word_that_resembles_none_gets_all_that_are_possible(home, config, beginning, known):
+    """Without a near word the mistake says which there are."""
+    [line] = mistakes(home, MODEL + config + "\n")
+    assert line.startswith(f"HOME/config.yaml:2: {beginning}")
+    assert known in line.split("possible: ")[1].split(", ")
+
+
+def test_a_home_dir_that_is_a_file_gets_no_advice_to_make_it(home):
+    """What is there already can't be made."""
+    found = mistakes(home, MODEL + "agents: {coder: {home_dir: config.yaml}}\n")
+    assert "HOME/config.yaml:2: agents.coder.home_dir: HOME/config.yaml is not a directory; name another" in found

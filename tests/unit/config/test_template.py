@@ -11,7 +11,9 @@ from hermes_iso.errors import UsageError
 def test_a_written_home_loads_without_a_warning(tmp_path, agents, demo):
     """What init writes is right: its agents are served, offline, with the API on and a key of its own."""
     home = tmp_path / "deep" / "home"
-    write_home(home, agents, demo=demo)
+    names = write_home(home, agents, demo=demo)
+    assert (names[0], set(names)) == ("main", {"main", *(name.lower() for name in agents)})
+    assert "{}" not in (home / "config.yaml").read_text()
     config = load_config(home, {})
     assert list(config.agents) == ["main", *sorted({name.lower() for name in agents} - {"main"})]
     assert {agent.model.provider for agent in config.agents.values()} == {"builtin"}
@@ -52,7 +54,18 @@ def test_a_written_home_is_private(tmp_path):
     }
 
 
-@pytest.mark.parametrize("name", ["config.yaml", ".env", "SOUL.md", "profiles/coder/SOUL.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.yaml",
+        ".env",
+        "SOUL.md",
+        "profiles/coder/SOUL.md",
+        "profiles/coder/config.yaml",
+        "profiles/coder/.env",
+        "profiles/coder/profile.yaml",
+    ],
+)
 def test_nothing_is_overwritten(tmp_path, name):
     """One file in the way refuses the whole, before anything is written."""
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
