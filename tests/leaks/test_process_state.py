@@ -7,6 +7,8 @@ The code of a probe runs in the turn process itself (engine `probe`), so that it
 """
 
 import dataclasses
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from tests.support.arena import open_arena
 
 TURNS = 8
 CANARY = "canary-of-a"
+MARK = f"leak-test-{os.getpid()}"
+"""A name of this run alone: without isolation the probes leave it on the host."""
+PORT = 20_000 + os.getpid() % 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +52,8 @@ CASES = {
         f"open(os.environ['HERMES_HOME'] + '/memories/MEMORY.md', 'w').write('{CANARY}')",
         "answer = shell('cat HOME_OF_A/memories/MEMORY.md $HERMES_HOME/memories/MEMORY.md')",
     ),
-    "file_in_tmp": Case(f"open('/tmp/leak-test-mark', 'w').write('{CANARY}')", "answer = shell('cat /tmp/leak-test-mark')"),
-    "file_in_dev_shm": Case(f"open('/dev/shm/leak-test', 'w').write('{CANARY}')", "answer = shell('cat /dev/shm/leak-test')"),
+    "file_in_tmp": Case(f"open('/tmp/{MARK}', 'w').write('{CANARY}')", f"answer = shell('cat /tmp/{MARK}')"),
+    "file_in_dev_shm": Case(f"open('/dev/shm/{MARK}', 'w').write('{CANARY}')", f"answer = shell('cat /dev/shm/{MARK}')"),
     "command_line_in_proc": Case(
         f"children.append(subprocess.Popen(['sh', '-c', 'sleep 3; : {CANARY}']))",
         "answer = shell('cat /proc/[0-9]*/cmdline')",
@@ -60,13 +65,13 @@ CASES = {
         once=True,
     ),
     "loopback_server": Case(
-        f"serve(socket.AF_INET, ('127.0.0.1', 18765), b'{CANARY}')",
-        "answer = fetch(socket.AF_INET, ('127.0.0.1', 18765))",
+        f"serve(socket.AF_INET, ('127.0.0.1', {PORT}), b'{CANARY}')",
+        f"answer = fetch(socket.AF_INET, ('127.0.0.1', {PORT}))",
         once=True,
     ),
     "abstract_socket": Case(
-        f"serve(socket.AF_UNIX, '\\0leak-test', b'{CANARY}')",
-        "answer = fetch(socket.AF_UNIX, '\\0leak-test')",
+        f"serve(socket.AF_UNIX, '\\0{MARK}', b'{CANARY}')",
+        f"answer = fetch(socket.AF_UNIX, '\\0{MARK}')",
         once=True,
     ),
 }
@@ -128,6 +133,14 @@ async def count_leaks(home: Path, case: Case, *, isolated: bool) -> int:
         answers = await arena.ask_together([("b", look)] * TURNS + [("a", plant)] * TURNS)
     assert answers[TURNS:] == ["planted"] * TURNS
     return sum(case.canary in answer for answer in answers[:TURNS])
+
+
+@pytest.fixture(autouse=True)
+def swept_host() -> Iterator[None]:
+    """Remove what the probes left on the host where nothing isolated them."""
+    yield
+    for place in ("/tmp", "/dev/shm"):
+        Path(place, MARK).unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("name", CASES)
