@@ -32,7 +32,8 @@ async def wrong_answers(home: Path, *, isolated: bool) -> int:
 
 async def test_terminal_of_each_agent_sees_its_own_values_under_concurrency(tmp_path: Path) -> None:
     """Environment, .env, directory and names are the agent's own in all 16 turns; without isolation some are not."""
-    assert await wrong_answers(tmp_path / "unsound", isolated=False) > 0
+    rounds = [await wrong_answers(tmp_path / f"unsound-{number}", isolated=False) for number in range(3)]
+    assert sum(rounds) > 0, "the probe can't see this leak at all"
     assert await wrong_answers(tmp_path / "isolated", isolated=True) == 0
 
 

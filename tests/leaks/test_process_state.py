@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.support.arena import open_arena
 
@@ -115,24 +116,44 @@ def plant_text(case: Case) -> str:
     return f"{PRELUDE}\n{case.plant}\nfor _ in range(15):\n    {again}\n    time.sleep(0.02)\nanswer = 'planted'\n"
 
 
-def look_text(case: Case, home_of_a: Path, looks: int) -> str:
-    """Return B's probe: look until the canary shows, at most so many times."""
+def look_text(case: Case, home_of_a: Path, *, meeting: str, number: int) -> str:
+    """Return B's probe: say that it looks, and look until the canary shows or the test says that A has done its worst."""
     look = case.look.replace("HOME_OF_A", str(home_of_a))
-    until = f"    if {case.canary!r} in answer:\n        break\n    time.sleep(0.02)\n"
-    return f"{PRELUDE}\nfor _ in range({looks}):\n    {look}\n{until}"
+    return f"""{PRELUDE}
+open({meeting!r} + '/looking-{number}', 'w').close()
+for _ in range(1500):
+    {look}
+    if {case.canary!r} in answer or os.path.exists({meeting!r} + '/enough'):
+        break
+    time.sleep(0.02)
+"""
 
 
 async def count_leaks(home: Path, case: Case, *, isolated: bool) -> int:
     """Return how many of B's turns saw A's canary.
 
-    B's turns start first: what A's turns change as they start is then seen for certain where nothing isolates them.
+    A's turns start once all of B's look, and B's end once all of A's have: what A changes, and when, is then certain.
     """
+    workspace = home / "profiles" / "b" / "workspace"
     async with open_arena(home, isolated=isolated, engine="probe") as arena:
-        plant, look = plant_text(case), look_text(case, home / "profiles" / "a", 10 if isolated else 250)
+        meeting = "/workspace" if isolated else str(workspace)
+        plant = plant_text(case)
         await arena.ask("a", plant)
-        answers = await arena.ask_together([("b", look)] * TURNS + [("a", plant)] * TURNS)
-    assert answers[TURNS:] == ["planted"] * TURNS
-    return sum(case.canary in answer for answer in answers[:TURNS])
+        answers: list[str] = []
+
+        async def look(number: int) -> None:
+            text = look_text(case, home / "profiles" / "a", meeting=meeting, number=number)
+            answers.append(await arena.ask("b", text))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(TURNS):
+                nursery.start_soon(look, number)
+            with trio.fail_after(30):
+                while len(list(workspace.glob("looking-*"))) < TURNS:
+                    await trio.sleep(0.01)
+            assert await arena.ask_together([("a", plant)] * TURNS) == ["planted"] * TURNS
+            (workspace / "enough").touch()
+    return sum(case.canary in answer for answer in answers)
 
 
 @pytest.fixture(autouse=True)
