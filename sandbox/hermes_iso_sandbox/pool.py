@@ -241,16 +241,14 @@ class SandboxPool:
             kept.leases += 1
             try:
                 forked, sock = await sandbox.take(kept)
-            except BaseException:
-                kept.leases -= 1
-                raise
-            try:
-                async with await _stream(sock) as stream:
-                    yield Lease(forked, stream, Processes(kept, forked))
+                try:
+                    async with await _stream(sock) as stream:
+                        yield Lease(forked, stream, Processes(kept, forked))
+                finally:
+                    sock.close()
+                    await sandbox.zygote.kill(forked)
             finally:
                 kept.leases -= 1
-                sock.close()
-                await sandbox.zygote.kill(forked)
         if not sandbox.retired:
             self._start(sandbox.refill)
 

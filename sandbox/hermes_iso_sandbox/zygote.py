@@ -44,7 +44,7 @@ class Zygote:
         self._numbers = itertools.count(1)
         self._forked: dict[int, Forked] = {}
         self._shares: dict[int, tuple[anyio.Event, list[bool]]] = {}
-        self._ready = anyio.Event()
+        self._settled = anyio.Event()  # it serves, or it never will
 
     async def fork_turn(self, shared: int = 0) -> tuple[Forked, socket.socket]:
         """Fork a turn process that waits for its request; return it and the host's end of its socket."""
@@ -129,7 +129,7 @@ class Zygote:
         """Act on one report."""
         kind = message.get("t")
         if kind == "ready":
-            self._ready.set()
+            self._settled.set()
         elif kind == "exited" and (forked := self._forked.pop(int(message["id"]), None)) is not None:
             forked.status = int(message["status"])
             forked.gone.set()
@@ -139,6 +139,7 @@ class Zygote:
 
     def _all_gone(self) -> None:
         """Tell everybody who waits that nothing of this sandbox lives any more."""
+        self._settled.set()
         for forked in self._forked.values():
             forked.gone.set()
         self._forked.clear()
@@ -178,23 +179,10 @@ class Zygote:
         """Configure the zygote and wait until it serves. Raise SandboxError with bwrap's words when it does not."""
         await self._send(t="configure", settings=settings)
         with anyio.move_on_after(START_TIMEOUT):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_first_of, self._ready, self.dead, tasks.cancel_scope)
-        if not self._ready.is_set():
+            await self._settled.wait()
+        if self.dead.is_set() or not self._settled.is_set():
             await self.end()
             raise SandboxError(f"The sandbox did not start: {self._launched.last_words}")
-
-
-async def _first_of(one: anyio.Event, other: anyio.Event, scope: anyio.CancelScope) -> None:
-    """Cancel `scope` when either event is set."""
-    async with anyio.create_task_group() as tasks:
-
-        async def wait(event: anyio.Event) -> None:
-            await event.wait()
-            scope.cancel()
-
-        tasks.start_soon(wait, one)
-        tasks.start_soon(wait, other)
 
 
 async def start_zygote(confinement: Confinement, tasks: TaskGroup, uid: int) -> Zygote:
