@@ -1,9 +1,8 @@
 """A Confinement to bubblewrap's arguments, as pure functions: what they give depends on their arguments alone.
 
-The sandbox's own user namespace is made by bwrap with one uid, and the zygote keeps capabilities in it: it must make
-namespaces for each turn. `--dev` and `--disable-userns` are not used, because both make bwrap add a second user namespace
-that the zygote could not enter again; /dev is a tmpfs with six bound nodes instead, and the zygote itself forbids further
-user namespaces.
+A holder's user namespace is made by bwrap with one uid. `--dev` and `--disable-userns` are not used, because both make bwrap
+add a second user namespace that a zygote could not enter; /dev is a tmpfs with six bound nodes instead, and the zygote itself
+forbids further user namespaces. A template has no user namespace of its own: it needs its capabilities over the holders'.
 
 Mount points are made only in file systems of our own: a bind's target never lies inside a writable bind, where a planted
 symlink could lead bwrap to host paths. What belongs below a directory that every turn mounts afresh (/tmp, /run, /dev/shm) is
@@ -12,10 +11,11 @@ bound to /.staged here and put in its place by the turn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from hermes_iso_sandbox.confinement import Bind, Confinement
+from hermes_iso_sandbox.keeper import FIRST_FD
 
 UID = 1000
 ROOT_BYTES = 16 << 20
@@ -24,7 +24,10 @@ CODE_TARGET = "/opt/hermes-iso.zip"
 STAGED = "/.staged"
 DIRECTORIES = ("/dev/shm", "/etc", "/etc/ssl", "/home", "/opt", "/run", "/tmp", "/var", STAGED)  # noqa: S108  # inside
 FRESH = ("/tmp", "/run", "/dev/shm", "/var/tmp", "/var/run")  # noqa: S108  # paths inside; the last two are links to the first
-CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_SYS_RESOURCE")
+HOLDER = ("/bin/cat", "/etc/hostname", "-")
+"""What keeps a holder's namespaces open: it says something once they are set up, then waits for an input that never comes."""
+TEMPLATE_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID")
+"""What a fork of the template needs to enter a holder's namespaces and to become the agent's uid there."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 ETC_FROM_HOST = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic",
                  "magic.mime", "mime.types", "protocols", "services", "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs",
@@ -39,7 +42,8 @@ class System:
     links: top-level names that are links into /usr (merged /usr); directories: those that are real.
     etc: the entries of ETC_FROM_HOST that exist.
     python: the interpreter's path inside. python_source: where its prefix is bound from, to PYTHON_TARGET; empty when it lies
-    below /usr. python_alias: a path that leads to PYTHON_TARGET inside, where the interpreter looks for its own library.
+    below /usr, which every sandbox shows. python_alias: a path that leads to PYTHON_TARGET inside, where the interpreter looks
+    for its own library.
     """
 
     links: tuple[tuple[str, str], ...]
@@ -52,16 +56,15 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to start one sandbox: bwrap's arguments and the files whose content it reads from descriptors.
+    """How to start one holder: bwrap's arguments and the contents that it reads from descriptors, from FIRST_FD on.
 
-    files: (argument that takes the descriptor, path inside, content); staged and symlinks are for the turn, see guest/confine.
+    staged and late_symlinks are for the turn, see guest/confine.
     """
 
     arguments: tuple[str, ...]
-    files: tuple[tuple[str, bytes], ...]
+    contents: tuple[bytes, ...]
     staged: tuple[tuple[str, str], ...]
     late_symlinks: tuple[tuple[str, str], ...]
-    command: tuple[str, ...]
 
 
 def is_fresh(path: str) -> bool:
@@ -69,37 +72,52 @@ def is_fresh(path: str) -> bool:
     return any(PurePosixPath(path).is_relative_to(top) for top in FRESH)
 
 
-def plan(confinement: Confinement, system: System, control_fd: int) -> Plan:
-    """Return how to start the sandbox of a confinement."""
+def plan(confinement: Confinement, system: System) -> Plan:
+    """Return how to start the holder of a confinement."""
     binds = confinement.binds or (Bind(str(confinement.home), "/home/agent", writable=True),)
     staged = tuple(bind for bind in binds if is_fresh(bind.target))
+    files = (*_etc_files(confinement.name), *((file.target, file.content) for file in confinement.files))
     arguments = [
         *namespaces(confinement.name),
         *_root(system),
         *(argument for bind in binds if not is_fresh(bind.target) for argument in _bind(bind)),
         *(argument for number, bind in enumerate(staged) for argument in _bind_to(bind, f"{STAGED}/{number}")),
         *(word for path, to in confinement.symlinks if not is_fresh(path) for word in ("--symlink", to, path)),
-        *(word for name, value in confinement.env for word in ("--setenv", name, value)),
+        *(word for place, (target, _) in enumerate(files) for word in _data(FIRST_FD + place, target)),
+        *("--remount-ro", "/dev", "--remount-ro", "/"),
     ]
-    start = (
-        f"import sys; sys.path.insert(0, {CODE_TARGET!r}); from hermes_iso_sandbox.guest.zygote import main; main({control_fd})"
-    )
     return Plan(
         arguments=tuple(arguments),
-        files=(*_etc_files(confinement.name), *((file.target, file.content) for file in confinement.files)),
+        contents=tuple(content for _, content in files),
         staged=tuple((f"{STAGED}/{number}", bind.target) for number, bind in enumerate(staged)),
         late_symlinks=tuple((path, to) for path, to in confinement.symlinks if is_fresh(path)),
-        command=(system.python, "-I", "-S", "-B", "-c", start),
     )
+
+
+def plan_template(system: System, *, control_fd: int, code_fd: int) -> tuple[list[str], list[str]]:
+    """Return bwrap's arguments for a template and the command that it becomes."""
+    arguments = [
+        *("--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
+        *(word for capability in TEMPLATE_CAPABILITIES for word in ("--cap-add", capability)),
+        *_root(system),
+        *_data(code_fd, CODE_TARGET),
+        *("--remount-ro", "/dev", "--remount-ro", "/"),
+    ]
+    guest = f"sys.path.insert(0, {CODE_TARGET!r}); from hermes_iso_sandbox.guest.template import main"
+    return arguments, [system.python, "-I", "-S", "-B", "-c", f"import sys; {guest}; main({control_fd})"]
+
+
+def relocated(system: System, source: str) -> System:
+    """Return the same system with the interpreter's prefix bound from elsewhere."""
+    return replace(system, python_source=source)
 
 
 def namespaces(name: str) -> list[str]:
-    """Ask for all namespaces, one unprivileged uid, the capabilities that the zygote needs in them, an empty environment."""
+    """Ask for all namespaces, one unprivileged uid, no capability, an empty environment."""
     return [
         "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup",
         "--uid", str(UID), "--gid", str(UID), "--hostname", name,
-        "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv",
-        "--cap-drop", "ALL", *(word for capability in CAPABILITIES for word in ("--cap-add", capability)),
+        "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL",
     ]  # fmt: skip
 
 
@@ -121,6 +139,11 @@ def _root(system: System) -> list[str]:
     if system.python_alias:
         words += ["--symlink", PYTHON_TARGET, system.python_alias]
     return words
+
+
+def _data(fd: int, target: str) -> list[str]:
+    """Show what a descriptor holds as a read-only file."""
+    return ["--perms", "0644", "--ro-bind-data", str(fd), target]
 
 
 def _bind(bind: Bind) -> list[str]:

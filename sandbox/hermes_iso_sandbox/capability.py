@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 import subprocess
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_iso_sandbox import bwrap, launch
-from hermes_iso_sandbox.errors import UnsupportedSandboxError
-from hermes_iso_sandbox.identity import HOST_UIDS, LAUNCHER, STAGE
+from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
+from hermes_iso_sandbox.identity import HOST_UIDS
+from hermes_iso_sandbox.mounts import clone_mount, map_owners
 
 OLDEST_BWRAP = (0, 8)
 MACHINES = ("x86_64", "aarch64")
@@ -125,23 +126,19 @@ def _namespaces(root: Path) -> Check:
 
 
 def _identity(home: Path) -> Check:
-    """Check that agents never are host uid 0: tried with a whole sandbox on the home's own file system."""
+    """Check that agents never are host uid 0: tried with an id-mapped mount of the home itself."""
     if os.geteuid() != 0:
         return Check("identity", True, f"agents run as this user (uid {os.geteuid()}), without any privilege")
-    found = f"each agent runs as a uid of its own in {HOST_UIDS.start}-{HOST_UIDS.stop - 1}, through id-mapped mounts"
-    order = launch.memory_file(json.dumps({"uid": HOST_UIDS.start, "stage": STAGE, "mounts": [
-        {"source": str(home.resolve()), "target": f"{STAGE}/0", "mapped": True}]}).encode())  # fmt: skip
     try:
-        argv = [*LAUNCHER, str(order), "/bin/true"]
-        answer = subprocess.run(
-            argv, capture_output=True, text=True, timeout=TRY_TIMEOUT, check=False, env={}, pass_fds=[order], cwd="/"
-        )
-    finally:
-        os.close(order)
-    if answer.returncode == 0:
-        return Check("identity", True, found)
-    fix = "Run the gateway as an ordinary user, or put the home on ext4, xfs, btrfs or tmpfs."
-    return Check("identity", False, " ".join(answer.stderr.split())[:300], fix)
+        with ExitStack() as stack:
+            mount = clone_mount(str(home.resolve()))
+            stack.callback(os.close, mount)
+            map_owners(mount, stack.enter_context(launch.scratch_namespace(HOST_UIDS.start, os.fstat(mount))))
+    except (OSError, SandboxError) as error:
+        fix = "Run the gateway as an ordinary user, or put the home on ext4, xfs, btrfs or tmpfs."
+        return Check("identity", False, f"{home}: {getattr(error, 'strerror', None) or error}", fix)
+    found = f"each agent runs as a uid of its own in {HOST_UIDS.start}-{HOST_UIDS.stop - 1}, through id-mapped mounts"
+    return Check("identity", True, found)
 
 
 def namespace_fix(root: Path) -> str:

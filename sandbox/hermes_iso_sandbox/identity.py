@@ -2,60 +2,58 @@
 
 A root gateway can't just hand its homes to another uid: that uid may neither enter /root nor write what root owns, and changing
 owners would break the home for everybody else. So each directory that a sandbox shows is cloned as a detached mount whose ids
-are mapped: what its owner owns belongs, seen through that mount, to the agent's uid, and what the agent writes lands on
-disk as the owner's. `guest`-side code plays no part in it; `idmap.py` does it in a process of its own before bwrap starts.
+are mapped: what its owner owns belongs, seen through that mount, to the agent's uid, and what the agent writes lands on disk as
+the owner's. The gateway makes the mounts, because the file system's own user namespace is the host's; the keeper places them.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 
-from hermes_iso_sandbox.bwrap import System
 from hermes_iso_sandbox.confinement import Bind, Confinement
+from hermes_iso_sandbox.errors import SandboxError
+from hermes_iso_sandbox.keeper import STAGE
+from hermes_iso_sandbox.launch import Keeper
+from hermes_iso_sandbox.mounts import clone_mount, map_owners
 
 HOST_UIDS = range(2_000_000, 2_065_536)
-STAGE = "/mnt"
-"""Where the launcher, in a mount namespace of its own, puts the cloned mounts for bwrap to find."""
+"""The host uids below a root gateway's keeper, where they are 0, 1, 2, ...; the first is the keeper's own."""
 
 
-LAUNCHER = (sys.executable, "-I", "-S", "-B", str(Path(__file__).with_name("idmap.py")))
+def is_mapped() -> bool:
+    """Return whether agents get uids of their own here: only root can give any."""
+    return os.geteuid() == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """How a sandbox is started: the confinement and system with the paths that bwrap shall use, and what runs before bwrap.
+@asynccontextmanager
+async def shown(
+    confinement: Confinement, keeper: Keeper, *, number: int, uid: int
+) -> AsyncIterator[tuple[Confinement, list[int]]]:
+    """Yield the confinement with the paths that bwrap shall bind, and the detached mounts to place at STAGE/NUMBER for it.
 
-    prefix: argv before bwrap's own; empty for an ordinary user. order: what the launcher reads from its descriptor.
+    uid: the agent's, as the keeper counts. Raises SandboxError when a directory can't be shown.
     """
-
-    confinement: Confinement
-    system: System
-    prefix: tuple[str, ...] = ()
-    order: bytes = b""
-
-
-def identify(confinement: Confinement, system: System, uid: int) -> Identity:
-    """Return how the gateway's own uid has to start this sandbox."""
-    if os.geteuid() != 0:
-        return Identity(confinement, system)
-    return mapped(confinement, system, uid)
-
-
-def mapped(confinement: Confinement, system: System, uid: int) -> Identity:
-    """Return how a root gateway starts it as `uid`: binds through id-mapped mounts, the interpreter through a plain one."""
     binds = confinement.binds or (Bind(os.path.realpath(confinement.home), "/home/agent", writable=True),)
-    mounts = [{"source": bind.source, "target": f"{STAGE}/{n}", "mapped": True} for n, bind in enumerate(binds)]
-    staged = tuple(replace(bind, source=f"{STAGE}/{n}") for n, bind in enumerate(binds))
-    if system.python_source:
-        mounts.append({"source": system.python_source, "target": f"{STAGE}/python", "mapped": False})
-        system = replace(system, python_source=f"{STAGE}/python")
-    return Identity(
-        replace(confinement, binds=staged),
-        system,
-        prefix=LAUNCHER,
-        order=json.dumps({"uid": uid, "stage": STAGE, "mounts": mounts}).encode(),
-    )
+    if not is_mapped():
+        yield replace(confinement, binds=binds), []
+        return
+    staged = tuple(replace(bind, source=f"{STAGE}/{number}/{place}") for place, bind in enumerate(binds))
+    with ExitStack() as stack:
+        mounts: list[int] = []
+        namespaces: dict[tuple[int, int], int] = {}
+        try:
+            for bind in binds:
+                mounts.append(clone_mount(bind.source))
+                stack.callback(os.close, mounts[-1])
+                status = os.fstat(mounts[-1])
+                owner = status.st_uid, status.st_gid
+                if owner not in namespaces:
+                    namespaces[owner] = await keeper.owner_map(*owner, uid)
+                    stack.callback(os.close, namespaces[owner])
+                map_owners(mounts[-1], namespaces[owner])
+        except OSError as error:
+            raise SandboxError(f"{bind.source} can't be shown in a sandbox: {error.strerror}.") from error
+        yield replace(confinement, binds=staged), mounts

@@ -1,31 +1,36 @@
-"""Start bwrap and hold its processes: the outer one, which is ours to reap, and the sandbox's pid 1, whose death is the proof.
+"""Start the keeper of a pool and speak to it: the host's end of everything that bwrap starts.
 
-bwrap is started from this thread, never from a helper thread: `--die-with-parent` follows the thread that forked, and a pool of
-threads would end sandboxes at random. Its environment is empty, because pid 1 of a sandbox shows the launcher's in /proc, and
-its arguments travel through a descriptor, because argv is public on both sides.
+The keeper is started from this thread, never from a helper thread: the kernel ends it with the thread that forked it, and a
+pool of threads would end sandboxes at random. Its environment is empty and so is what it gives on. bwrap's arguments
+travel through a descriptor, because argv is public on both sides.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
-from dataclasses import dataclass, field
-from typing import IO
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
-from hermes_iso_sandbox.bwrap import CODE_TARGET, Plan, System, plan
-from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
-from hermes_iso_sandbox.identity import identify
+from hermes_iso_sandbox.keeper import FIRST_FD, INFO_FD, MAX_FDS, PACKET
 
+PROGRAM = (sys.executable, "-I", "-S", "-B", str(Path(__file__).with_name("keeper.py")))
 ERROR_BYTES = 4096
-INFO_TIMEOUT = 20.0
+START_TIMEOUT = 20.0
+END_TIMEOUT = 5.0
 
 
 def find_bwrap() -> str:
@@ -36,112 +41,279 @@ def find_bwrap() -> str:
     return path
 
 
-@dataclass(slots=True)
-class Launched:
-    """A started sandbox: bwrap, its stderr, the control socket's host end, and a pidfd of its pid 1 once that is known."""
+class Started:
+    """One bwrap that the keeper started: `first` is a pidfd of its first process once `settled`, -1 when it never was ready."""
 
-    process: subprocess.Popen[bytes]
-    control: socket.socket
-    errors: IO[bytes]
-    info_fd: int
-    plan: Plan
-    init_pidfd: int | None = None
-    last_words: str = ""
-    ended: bool = False
-    ending: anyio.Lock = field(default_factory=anyio.Lock)
+    def __init__(self, number: int, errors: int) -> None:
+        self.number = number
+        self.first = -1
+        self.settled = anyio.Event()
+        self.ended = anyio.Event()
+        self.last_words = ""
+        self._errors = errors
 
-    async def find_init(self) -> None:
-        """Learn the sandbox's pid 1 from bwrap. Raise SandboxError with bwrap's own words when it gave up instead.
+    def take_ready(self, pidfd: int) -> None:
+        """Take in that it is set up."""
+        self.first = pidfd
+        self.settled.set()
 
-        Shielded: until its parent tells it to go on, pid 1 waits for ever, and nothing but its number could end it then.
+    def take_end(self, why: str = "") -> None:
+        """Take in that nothing of it lives, with the beginning of what it said on stderr, on one line."""
+        if not self.ended.is_set():
+            self.last_words = why or " ".join(read_available(self._errors).split()) or "it ended without a word"
+            if self.first >= 0:
+                os.close(self.first)
+                self.first = -1
+            self.ended.set()
+            self.settled.set()
+
+
+class Keeper:
+    """A running keeper. Made by `start_keeper`; `dead` is set once nothing below it lives."""
+
+    def __init__(self, process: subprocess.Popen[bytes], first: int, control: socket.socket, errors: int) -> None:
+        self.dead = anyio.Event()
+        self._process = process
+        self._first = first
+        self._control = control
+        self._errors = errors
+        self._numbers = itertools.count(1)
+        self._started: dict[int, Started] = {}
+        self._answers: dict[int, tuple[anyio.Event, list[Any]]] = {}
+        self._ending = anyio.Lock()
+
+    def number(self) -> int:
+        """Return a new number for `start`."""
+        return next(self._numbers)
+
+    async def start(
+        self,
+        number: int,
+        arguments: Sequence[str],
+        command: Sequence[str],
+        *,
+        fds: Sequence[int],
+        uid: int = 0,
+        mounts: Sequence[int] = (),
+    ) -> Started:
+        """Start bwrap with these arguments and the command inside; return once that has written something to its stdout.
+
+        fds: descriptors that the arguments name, from FIRST_FD on. mounts: detached mounts, for bwrap at STAGE/NUMBER/0 and on.
+        Raises SandboxError with bwrap's own words; cancelling ends it.
         """
-        text = b""
-        with open(self.info_fd, "rb") as info, anyio.CancelScope(shield=True), anyio.move_on_after(INFO_TIMEOUT):
-            self.info_fd = -1
-            while True:
-                await anyio.wait_readable(info)
-                piece = os.read(info.fileno(), 1 << 12)
-                if not piece:
-                    break
-                text += piece
-        if text:
-            with contextlib.suppress(ProcessLookupError):
-                self.init_pidfd = os.pidfd_open(json.loads(text)["child-pid"])
-        if self.init_pidfd is None:
-            await self.end()
-            raise SandboxError(f"The sandbox did not start: {self.last_words}")
+        read, write = os.pipe()
+        started = self._started[number] = Started(number, read)
+        place = FIRST_FD + len(fds)
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, write)
+            memory = memory_file(b"".join(word.encode() + b"\0" for word in ("--info-fd", str(INFO_FD), *arguments)))
+            stack.callback(os.close, memory)
+            argv = [find_bwrap(), "--args", str(place), "--", *command]
+            await self._send(*mounts, write, *fds, memory, t="start", id=number, uid=uid, mounts=len(mounts), argv=argv)
+        try:
+            with anyio.move_on_after(START_TIMEOUT):
+                await started.settled.wait()
+            if started.first < 0:
+                raise SandboxError(f"The sandbox did not start: {started.last_words or 'it took too long'}")
+        except BaseException:
+            await self.end(started)
+            raise
+        return started
 
-    async def end(self) -> None:
-        """Kill the whole sandbox and return when nothing of it lives. Shielded: cancelling does not leave it half dead."""
+    async def end(self, started: Started) -> None:
+        """Kill what was started and return when nothing of it lives. Cancelling does not cut it short."""
         with anyio.CancelScope(shield=True):
-            async with self.ending:
-                if not self.ended:
-                    await self._end()
-                    self.ended = True
+            with anyio.move_on_after(END_TIMEOUT), contextlib.suppress(SandboxError):
+                if not started.ended.is_set():
+                    await self._send(t="end", id=started.number)
+                    await started.ended.wait()
+            if not started.ended.is_set():
+                await self.close()
 
-    async def _end(self) -> None:
-        """Kill, wait, reap, and take in the last words."""
-        pidfds = [os.pidfd_open(self.process.pid)]  # a zombie until process.wait(), so the number is still its own
-        if self.init_pidfd is not None:
-            pidfds.append(self.init_pidfd)
-        for fd in pidfds:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(fd, signal.SIGKILL)
-        for fd in pidfds:
-            await anyio.wait_readable(fd)
-            os.close(fd)
-        self.process.wait()
-        self._keep_last_words()
-        if self.info_fd >= 0:
-            os.close(self.info_fd)
+    async def owner_map(self, uid: int, gid: int, to: int) -> int:
+        """Return a user namespace in which the files of an owner belong to the agent's uid `to` of the pool."""
+        _, fds = await self._ask(t="map", owner=[uid, gid], to=to)
+        return int(fds[0])
 
-    def _keep_last_words(self) -> None:
-        """Keep the beginning of what bwrap and the zygote said on stderr, on one line."""
-        with self.errors:
-            os.set_blocking(self.errors.fileno(), False)
-            text = (self.errors.read(ERROR_BYTES) or b"").decode(errors="replace")
-        self.last_words = " ".join(text.split()) or "it ended without a word"
+    async def show_python(self, path: str, mount: int | None) -> tuple[str, bool]:
+        """Show an interpreter's prefix; return the name below the stage, and whether mountinfo will hide where it lies."""
+        message, _ = await self._ask(*(() if mount is None else (mount,)), t="python", path=path)
+        return f"python-{message['id']}", bool(message["hidden"])
+
+    async def serve(self) -> None:
+        """Take in what the keeper reports until it is gone; the pool runs this in its task group. Cancelling ends it."""
+        try:
+            while True:
+                await anyio.wait_readable(self._control)
+                data, fds, _, _ = socket.recv_fds(self._control, PACKET, 1)
+                if not data:
+                    return
+                self._take(json.loads(data), fds)
+        except OSError:
+            return
+        finally:
+            await self.close()
+
+    def _take(self, message: dict[str, Any], fds: list[int]) -> None:
+        """Act on one report."""
+        kind, number = message["t"], message["id"]
+        if number in self._answers:
+            done, answer = self._answers.pop(number)
+            answer += [message, fds]
+            done.set()
+        elif kind == "ready":
+            self._started[number].take_ready(fds[0])
+        else:
+            self._started.pop(number).take_end(message.get("why", ""))
+
+    async def _ask(self, *fds: int, **message: Any) -> tuple[dict[str, Any], list[int]]:
+        """Send an order and return its answer. Raise SandboxError when it failed."""
+        number = next(self._numbers)
+        done, answer = self._answers[number] = (anyio.Event(), [])
+        await self._send(*fds, id=number, **message)
+        with anyio.CancelScope(shield=True):
+            await done.wait()
+        if not answer or answer[0]["t"] == "failed":
+            raise SandboxError(f"The pool sandbox failed: {answer[0]['why'] if answer else 'it is gone'}.")
+        return answer[0], answer[1]
+
+    async def _send(self, *fds: int, **message: Any) -> None:
+        """Send one packet, whole."""
+        if self.dead.is_set():
+            raise SandboxError("The pool sandbox is gone.")
+        if len(fds) > MAX_FDS:
+            raise SandboxError(f"A sandbox can show {MAX_FDS} places at most.")
+        packet = json.dumps(message).encode()
+        while True:
+            try:
+                socket.send_fds(self._control, [packet], list(fds))
+                return
+            except BlockingIOError:
+                await anyio.wait_writable(self._control)
+            except OSError as error:
+                raise SandboxError("The pool sandbox is gone.") from error
+
+    async def close(self) -> None:
+        """Kill the keeper with all below it; return when nothing of that lives. Cancelling does not cut it short.
+
+        The first process of a pid namespace has ended only when the namespace is empty.
+        """
+        with anyio.CancelScope(shield=True):
+            async with self._ending:
+                if self._process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        signal.pidfd_send_signal(self._first, signal.SIGKILL)
+                    await anyio.wait_readable(self._first)
+                    await end_process(self._process)
+                    self._control.close()
+                    os.close(self._first)
+                    os.close(self._errors)
+            self.dead.set()
+            for started in self._started.values():
+                started.take_end()
+            self._started.clear()
+            for done, _ in self._answers.values():
+                done.set()
+            self._answers.clear()
 
 
-def start(confinement: Confinement, system: System, code: bytes, uid: int) -> Launched:
-    """Start the sandbox of a confinement. Blocks for about a millisecond, and raises UnsupportedSandboxError without bwrap."""
-    ours, theirs = socket.socketpair()
-    info_read, info_write = os.pipe()
-    # bwrap holds the reading end too: else, with the gateway gone, telling its pid would fail and leave that process waiting.
-    fds: list[int] = [theirs.fileno(), info_read, info_write]
-    memory: list[int] = []
-    try:
-        identity = identify(confinement, system, uid)
-        steps = plan(identity.confinement, identity.system, theirs.fileno())
-        arguments = ["--info-fd", str(info_write), *steps.arguments]
-        for target, content in ((CODE_TARGET, code), *steps.files):
-            memory.append(memory_file(content))
-            arguments += ["--perms", "0644", "--ro-bind-data", str(memory[-1]), target]
-        arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
-        memory.append(memory_file(b"".join(word.encode() + b"\0" for word in arguments)))
-        argv = [find_bwrap(), "--args", str(memory[-1]), "--", *steps.command]
-        if identity.prefix:
-            memory.append(memory_file(identity.order))
-            argv = [*identity.prefix, str(memory[-1]), *argv]
+async def start_keeper(tasks: TaskGroup, uids: range) -> Keeper:
+    """Start a pool's keeper and return when it keeps. `tasks` carries its reader until it ends.
+
+    uids: the host uids that are below it under a root gateway. Raises SandboxError with its own words.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    read, write = os.pipe()
+    with theirs, open(write, "wb") as errors:
         process = subprocess.Popen(
-            argv,
+            [*PROGRAM, str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=errors,
             env={},
-            pass_fds=[*fds, *memory],
+            pass_fds=[theirs.fileno()],
             cwd="/",
         )
-    except BaseException:
+    ours.setblocking(False)
+    try:
+        await _receive(ours)
+        _write_maps(process.pid, uids)
+        ours.send(b"{}")
+        (first,) = (await _receive(ours))[1]
+    except (OSError, ValueError, SandboxError) as error:
+        await end_process(process)
         ours.close()
-        os.close(info_read)
+        words = " ".join(read_available(read).split())
+        raise SandboxError(f"The pool sandbox did not start: {words or error}") from error
+    except BaseException:
+        await end_process(process)
+        ours.close()
+        os.close(read)
         raise
-    finally:
-        theirs.close()
-        for fd in (info_write, *memory):
-            os.close(fd)
-    assert process.stderr is not None
-    return Launched(process=process, control=ours, errors=process.stderr, info_fd=info_read, plan=steps)
+    keeper = Keeper(process, first, ours, read)
+    tasks.start_soon(keeper.serve)
+    return keeper
+
+
+async def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
+    """Return one packet. Raise SandboxError when none comes."""
+    with anyio.move_on_after(START_TIMEOUT):
+        await anyio.wait_readable(control)
+        data, fds, _, _ = socket.recv_fds(control, PACKET, 1)
+        if data:
+            return data, fds
+    raise SandboxError("it ended or took too long")
+
+
+def _write_maps(pid: int, uids: range) -> None:
+    """Write the id maps of a keeper's user namespace: for root a range that belongs to nobody, else the one uid."""
+    user, group = f"0 {os.geteuid()} 1", f"0 {os.getegid()} 1"
+    if os.geteuid() == 0:
+        user = group = f"0 {uids.start} {len(uids)}"
+    else:
+        Path(f"/proc/{pid}/setgroups").write_text("deny", encoding="ascii")
+    Path(f"/proc/{pid}/uid_map").write_text(user, encoding="ascii")
+    Path(f"/proc/{pid}/gid_map").write_text(group, encoding="ascii")
+
+
+@contextlib.contextmanager
+def scratch_namespace(to: int, owner: os.stat_result) -> Iterator[int]:
+    """Lend a user namespace in which the files of an owner belong to the host uid `to`, to try whether owners can be mapped.
+
+    Raises OSError, SandboxError.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    argv = [*PROGRAM, str(theirs.fileno())]
+    with ours, subprocess.Popen(argv, env={}, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL, cwd="/") as process:
+        try:
+            theirs.close()
+            ours.settimeout(START_TIMEOUT)
+            if not ours.recv(PACKET):
+                raise SandboxError("no user namespace can be made")
+            Path(f"/proc/{process.pid}/uid_map").write_text(f"{owner.st_uid} {to} 1", encoding="ascii")
+            Path(f"/proc/{process.pid}/gid_map").write_text(f"{owner.st_gid} {to} 1", encoding="ascii")
+            with open(f"/proc/{process.pid}/ns/user", "rb") as namespace:
+                yield namespace.fileno()
+        finally:
+            process.kill()
+
+
+async def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child of ours and reap it. Shielded."""
+    with anyio.CancelScope(shield=True):
+        pidfd = os.pidfd_open(process.pid)  # a zombie until it is reaped, so the number is still its own
+        try:
+            process.send_signal(signal.SIGKILL)
+            await anyio.wait_readable(pidfd)
+        finally:
+            os.close(pidfd)
+        process.wait()
+
+
+def read_available(fd: int) -> str:
+    """Return the beginning of what a pipe holds, and close it."""
+    with open(fd, "rb", buffering=0) as pipe:
+        return (pipe.read(ERROR_BYTES) or b"").decode(errors="replace") if select.select([fd], [], [], 0)[0] else ""
 
 
 def memory_file(content: bytes) -> int:

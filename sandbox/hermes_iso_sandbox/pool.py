@@ -33,7 +33,8 @@ from hermes_iso_sandbox.errors import (
 )
 from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.processes import Processes, Session
-from hermes_iso_sandbox.zygote import Forked, Zygote, start_zygote
+from hermes_iso_sandbox.tree import Tree
+from hermes_iso_sandbox.zygote import Forked, Zygote
 
 TURN_BYTES = 64 << 20
 TURN_EVENTS = 20_000
@@ -209,17 +210,21 @@ class SandboxPool:
         self._making: WeakValueDictionary[Confinement, _Making] = WeakValueDictionary()
         self._uids: set[int] = set()
         self._tasks: TaskGroup | None = None
+        self._tree: Tree | None = None
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
+        self._tree = Tree(self._tasks, HOST_UIDS)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         assert self._tasks is not None
+        assert self._tree is not None
         with anyio.CancelScope(shield=True):
+            await self._tree.close()
             for sandbox in [*self._sandboxes.values()]:
                 await sandbox.end()
         self._tasks.cancel_scope.cancel()
@@ -312,23 +317,29 @@ class SandboxPool:
 
     async def _make(self, confinement: Confinement) -> Sandbox:
         """Start a sandbox, retiring older ones of the same home and the least recently used idle ones beyond the bound."""
-        if self._tasks is None:
+        if self._tree is None or self._tasks is None:
             raise SandboxError("The pool is not open: use it in `async with`.")
         for other in [each for each in self._sandboxes.values() if each.zygote.confinement.home == confinement.home]:
             await self._retire(other)
         idle = [each for each in self._sandboxes.values() if each.idle]
         for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
             await self._retire(other)
-        uid = secrets.choice([uid for uid in HOST_UIDS if uid not in self._uids])
-        self._uids.add(uid)
+        uid = self._new_uid()
         try:
-            zygote = await start_zygote(confinement, self._tasks, uid)
+            zygote = await self._tree.grow(confinement, uid)
         except BaseException:
             self._uids.discard(uid)
             raise
         sandbox = Sandbox(zygote, self._tasks, self._limits)
         self._sandboxes[confinement] = sandbox
         return sandbox
+
+    def _new_uid(self) -> int:
+        """Return a uid that no sandbox has, as the keeper counts; its own is 0."""
+        while (uid := 1 + secrets.randbelow(len(HOST_UIDS) - 1)) in self._uids:
+            pass
+        self._uids.add(uid)
+        return uid
 
     async def _retire(self, sandbox: Sandbox) -> None:
         """Take a sandbox out of use: it ends now, or when its last lease does."""
@@ -342,7 +353,7 @@ class SandboxPool:
         self._forget(sandbox)
         with anyio.CancelScope(shield=True):
             await sandbox.end()
-        self._uids.discard(sandbox.zygote.uid)
+        self._uids.discard(sandbox.zygote.holder.uid)
 
     def _forget(self, sandbox: Sandbox) -> None:
         """Offer a sandbox to nobody any more."""

@@ -11,10 +11,11 @@ from dataclasses import asdict
 import anyio
 from anyio.abc import TaskGroup, UNIXSocketStream
 
-from hermes_iso_sandbox import launch, wire
+from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
-from hermes_iso_sandbox.system import find_system, guest_code
+from hermes_iso_sandbox.holder import Holder
+from hermes_iso_sandbox.template import Template
 
 START_TIMEOUT = 20.0
 KILL_TIMEOUT = 5.0
@@ -34,11 +35,10 @@ class Forked:
 class Zygote:
     """A running sandbox of one confinement, as the host sees it. Made by `start_zygote`."""
 
-    def __init__(self, confinement: Confinement, uid: int, launched: launch.Launched, control: UNIXSocketStream) -> None:
+    def __init__(self, confinement: Confinement, holder: Holder, control: UNIXSocketStream) -> None:
         self.confinement = confinement
-        self.uid = uid
+        self.holder = holder
         self.dead = anyio.Event()
-        self._launched = launched
         self._control = control
         self._sending = anyio.Lock()
         self._numbers = itertools.count(1)
@@ -106,7 +106,7 @@ class Zygote:
         """Kill the sandbox and everything in it; return when it is gone."""
         with anyio.CancelScope(shield=True):
             self.dead.set()
-            await self._launched.end()
+            await self.holder.end()
             with contextlib.suppress(OSError):
                 await self._control.aclose()
             self._all_gone()
@@ -176,38 +176,41 @@ class Zygote:
                     raise SandboxError("The sandbox is gone.") from error
 
     async def wait_ready(self, settings: wire.JsonObject) -> None:
-        """Configure the zygote and wait until it serves. Raise SandboxError with bwrap's words when it does not."""
+        """Configure the zygote and wait until it serves. Raise SandboxError when it does not."""
         await self._send(t="configure", settings=settings)
         with anyio.move_on_after(START_TIMEOUT):
             await self._settled.wait()
         if self.dead.is_set() or not self._settled.is_set():
             await self.end()
-            raise SandboxError(f"The sandbox did not start: {self._launched.last_words}")
+            raise SandboxError("The sandbox did not start: its zygote ended, or took too long.")
 
 
-async def start_zygote(confinement: Confinement, tasks: TaskGroup, uid: int) -> Zygote:
-    """Start the sandbox of a confinement and return when it can fork. `tasks` carries its reader until it ends.
+async def start_zygote(holder: Holder, template: Template, tasks: TaskGroup, joins: Sequence[int] = ()) -> Zygote:
+    """Start a profile's zygote in its holder and return when it can fork. `tasks` carries its reader until it ends.
 
-    uid: the host uid that the sandbox gets under a root gateway.
+    joins: open files of the control groups that it shall join.
 
-    Raises SandboxError when it does not start, UnsupportedSandboxError when this machine can't; cancelling ends it.
+    Raises SandboxError when it does not start; cancelling ends it, and in both cases the holder with it.
     """
-    launched = launch.start(confinement, find_system(confinement.python), guest_code(), uid)
+    confinement = holder.confinement
+    ours, theirs = socket.socketpair()
     try:
-        await launched.find_init()
-        zygote = Zygote(confinement, uid, launched, await UNIXSocketStream.from_socket(launched.control))
+        with theirs:
+            await template.fork_zygote(holder.started.first, theirs.fileno(), joins)
+        zygote = Zygote(confinement, holder, await UNIXSocketStream.from_socket(ours))
         tasks.start_soon(zygote.serve)
         await zygote.wait_ready(
             {
                 "limits": asdict(confinement.limits),
                 "cwd": confinement.cwd,
+                "env": dict(confinement.env),
                 "env_file": confinement.env_file,
-                "staged": [list(pair) for pair in launched.plan.staged],
-                "symlinks": [list(pair) for pair in launched.plan.late_symlinks],
+                "staged": [list(pair) for pair in holder.plan.staged],
+                "symlinks": [list(pair) for pair in holder.plan.late_symlinks],
             }
         )
     except BaseException:
-        await launched.end()
-        launched.control.close()
+        ours.close()
+        await holder.end()
         raise
     return zygote

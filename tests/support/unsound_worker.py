@@ -12,7 +12,7 @@ import threading
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.link import Link, LinkClosed
-from hermes_iso_sandbox.guest.turn import ENGINES, turn_environment
+from hermes_iso_sandbox.guest.turn import ENGINES, read_env_file, turn_environment
 
 
 def take_turn(sock: socket.socket, settings: dict) -> None:
@@ -21,7 +21,7 @@ def take_turn(sock: socket.socket, settings: dict) -> None:
         link = Link(sock)
         request = link.receive()
         os.environ.update(settings["env"])
-        os.environ.update(turn_environment(request, settings["env_file"]))
+        os.environ.update(turn_environment(request, read_env_file(settings["env_file"])))
         os.chdir(settings["cwd"])
         link.send(ENGINES[request.engine](request, link))
     except LinkClosed:

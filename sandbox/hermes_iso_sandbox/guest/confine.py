@@ -1,6 +1,6 @@
-"""Confine a process that the zygote has just forked: namespaces, fresh file systems, masks, limits, capabilities.
+"""Confine the zygote, once, as far as it can go and still fork turns, and each process that it forks the rest of the way.
 
-It runs before any of the agent's code or data is touched, as pid 1 of a new pid namespace, with every capability in the
+`confine` runs before any of the agent's code or data is touched, as pid 1 of a new pid namespace, with every capability in the
 sandbox's own user namespace and none outside of it. The order matters: mounts need the capabilities that the last step gives
 up, and a fresh /proc can be mounted only while an unmasked one is still visible.
 """
@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 
 from hermes_iso_sandbox.guest import kernel, seccomp
 
+UID = 1000
+"""Who everything in a sandbox is, as seen there."""
+ZYGOTE_CAPABILITIES = (kernel.CAP_SYS_ADMIN, kernel.CAP_NET_ADMIN, kernel.CAP_SYS_CHROOT)
+"""To make and enter namespaces, to mount, to bring up the loopback, in the sandbox's own user namespace."""
 _TMPFS = kernel.MS_NOSUID | kernel.MS_NODEV
 _MASKED = ("acpi", "asound", "kallsyms", "kcore", "keys", "kmsg", "kpagecount", "kpageflags", "latency_stats",
            "sched_debug", "scsi", "slabinfo", "timer_list", "timer_stats", "vmallocinfo")  # fmt: skip
@@ -25,11 +29,12 @@ class Settings:
 
     staged: (path inside where bwrap put it, its place below a file system that is mounted afresh for each turn).
     symlinks: the same for symbolic links: (path, what it points to).
+    own_env: what turns and commands, and no process before them, have in their environment.
     """
 
     limits: dict[str, int]
     cwd: str
-    env_file: str | None = None
+    own_env: dict[str, str] = field(default_factory=dict)
     staged: list[list[str]] = field(default_factory=list)
     symlinks: list[list[str]] = field(default_factory=list)
 
@@ -56,8 +61,7 @@ def confine(settings: Settings, shared: Shared | None) -> None:
         kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     _mount_proc()
     _set_limits(settings.limits)
-    kernel.drop_capabilities()
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    kernel.set_capabilities()
     seccomp.install()
 
 
@@ -110,6 +114,11 @@ def _set_limits(limits: dict[str, int]) -> None:
         _, hard = resource.getrlimit(name)
         value = limits[key] if hard == resource.RLIM_INFINITY else min(limits[key], hard)
         resource.setrlimit(name, (value, value))
+
+
+def harden() -> None:
+    """Give up for good what neither the zygote nor any turn needs: done once, what it forks inherits it."""
+    kernel.keep_capabilities(*ZYGOTE_CAPABILITIES)
     for name in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):
         resource.setrlimit(name, (0, 0))
 

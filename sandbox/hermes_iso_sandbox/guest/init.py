@@ -10,6 +10,18 @@ from __future__ import annotations
 import os
 import signal
 
+from hermes_iso_sandbox.guest import kernel
+
+
+def become_init() -> None:
+    """Give up capabilities, descriptors, and the right of anybody of the same uid to look into this process.
+
+    It stays in the zygote's mount namespace, so nobody may reach that through /proc/1 either.
+    """
+    kernel.set_capabilities()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    os.closerange(0, 1 << 16)
+
 
 def reap_until(worker: int) -> int:
     """Reap children until `worker` has ended; return its status as a shell shows it."""

@@ -12,6 +12,10 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+CLONE_ALL = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | 0x10000000 | 0x04000000 | 0x02000000
+"""All of these, and user, uts and cgroup namespaces."""
+
+CAP_NET_ADMIN, CAP_SYS_CHROOT, CAP_SYS_ADMIN = 12, 18, 21
 
 MS_RDONLY = 0x1
 MS_NOSUID = 0x2
@@ -72,11 +76,8 @@ def prctl(option: int, value: int = 0, more: int = 0) -> None:
     _check("prctl", _libc.prctl(option, value, more, 0, 0))
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good: bounding and ambient sets, securebits, then the process's own sets.
-
-    no_new_privs comes with it, so that no setuid file or file capability brings any back.
-    """
+def keep_capabilities(*kept: int) -> None:
+    """Give up every capability but these for good: nothing that is executed can gain any, setuid or not."""
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
         last = int(file.read())
     for capability in range(last + 1):
@@ -84,7 +85,14 @@ def drop_capabilities() -> None:
     prctl(PR_SET_SECUREBITS, SECUREBITS_LOCKED)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    _check("capset", _libc.capset(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), bytes(24)))
+    set_capabilities(*kept)
+
+
+def set_capabilities(*kept: int) -> None:
+    """Hold these capabilities (numbers below 32) and no others."""
+    mask = sum(1 << capability for capability in kept)
+    sets = struct.pack("=6I", mask, mask, 0, 0, 0, 0)
+    _check("capset", _libc.capset(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0), sets))
 
 
 def loopback_up() -> None:

@@ -20,14 +20,26 @@ ENGINES: dict[str, Callable[[wire.TurnRequest, Link], wire.TurnDone]] = {
 }
 
 
-def serve_turn(sock: socket.socket, cwd: str, env_file: str | None) -> None:
+def rehearse() -> None:
+    """Take a turn that asks for nothing, so that the first real one finds every page and name that it needs at hand."""
+    ours, theirs = socket.socketpair()
+    before, cwd = dict(os.environ), os.getcwd()
+    with ours, theirs:
+        ours.sendall(wire.encode(wire.TurnRequest("", "", "", "", "", [], "", "", [], 1, "echo")))
+        serve_turn(theirs, cwd, {})
+        ours.recv(1 << 12)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def serve_turn(sock: socket.socket, cwd: str, own_env: dict[str, str]) -> None:
     """Take exactly one turn. Returns when the answer is on its way or when nobody waits for it any more."""
     link = Link(sock)
     try:
         request = link.receive()
         if not isinstance(request, wire.TurnRequest):
             return
-        os.environ.update(turn_environment(request, env_file))
+        os.environ.update(turn_environment(request, own_env))
         os.chdir(cwd)
         try:
             link.send(_answer(request, link))
@@ -51,10 +63,10 @@ def _answer(request: wire.TurnRequest, link: Link) -> wire.TurnDone | wire.TurnF
         return wire.TurnFailed("guest_error", f"The engine failed with {type(error).__name__}: {error}"[:500])
 
 
-def turn_environment(request: wire.TurnRequest, env_file: str | None) -> dict[str, str]:
+def turn_environment(request: wire.TurnRequest, own_env: dict[str, str]) -> dict[str, str]:
     """Return what a turn adds to the environment: the agent's own .env, then the names that say which turn this is."""
     return {
-        **read_env_file(env_file),
+        **own_env,
         "HERMES_SESSION_ID": request.session_id,
         "HERMES_ISO_AGENT": request.agent,
         "HERMES_ISO_SESSION_KEY": request.session_key,

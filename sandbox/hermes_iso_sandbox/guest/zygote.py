@@ -1,8 +1,8 @@
 """Fork turns and commands inside one profile's sandbox, each into its own pid namespace, and report when they are gone.
 
-This process is pid 1 of the sandbox. It runs no code of the agent and reads nothing that an agent wrote; its only
-channel is the control socket to the host. What it forks confines itself (see confine) before it does anything else, so the
-capabilities that this process keeps in the sandbox's user namespace never reach the agent.
+This process was forked from the template into the holder's namespaces. It runs no code of the agent and reads nothing that an
+agent wrote; its only channel is the control socket to the host. What it forks confines itself (see confine) before it does
+anything else, so the capabilities that this process keeps in the sandbox's user namespace never reach the agent.
 
 Frames from the host, each a JSON object (descriptors come beside them, in order):
   {"t": "configure", "settings": {...}}                      once, first; answered by {"t": "ready"}
@@ -26,9 +26,9 @@ from typing import Any
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest import kernel
-from hermes_iso_sandbox.guest.confine import Settings, Shared, confine, forbid_user_namespaces
-from hermes_iso_sandbox.guest.init import reap_until, run_command
-from hermes_iso_sandbox.guest.turn import read_env_file, serve_turn
+from hermes_iso_sandbox.guest.confine import Settings, Shared, confine, forbid_user_namespaces, harden
+from hermes_iso_sandbox.guest.init import become_init, reap_until, run_command
+from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
 
 TURN_FD = 3
 MAX_FDS = 16
@@ -43,7 +43,7 @@ class Zygote:
         self._fds: deque[int] = deque()
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
-        self._confined: dict[int, int] = {}
+        self._confined: dict[int, socket.socket] = {}
         self._shared: dict[int, Shared] = {}
         self._settings: Settings | None = None
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
@@ -75,10 +75,13 @@ class Zygote:
         self._control.sendall(wire.encode_object(message))
 
     def _on_configure(self, settings: dict[str, Any]) -> None:
-        """Take the settings, forbid further user namespaces, and freeze what every fork will share."""
-        self._settings = Settings(**settings)
+        """Take the settings, give up what turns do not need either, and freeze what every fork will share."""
+        env_file = settings.pop("env_file")
+        env = settings.pop("env")
+        self._settings = Settings(**settings, own_env=read_env_file(env_file))
+        os.environ.update(env)
         _in_child(forbid_user_namespaces)
-        gc.collect()
+        harden()
         gc.freeze()
         self._send(t="ready")
 
@@ -86,46 +89,50 @@ class Zygote:
         """Fork a turn or a command into a new pid namespace."""
         fds = [self._fds.popleft() for _ in range(1 if kind == "turn" else 3)]
         kernel.unshare(kernel.CLONE_NEWPID)
-        self._confined[id], done = os.pipe()
+        self._confined[id], done = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             self._become(kind, fds, self._shared.get(shared), command, done)
         kernel.setns(self._own_pid_namespace, kernel.CLONE_NEWPID)
-        for fd in (*fds, done):
+        done.close()
+        for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
         self._pids[id] = pid
         self._pidfds[pidfd] = id
         self._poll.register(pidfd, select.POLLIN)
 
-    def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any], done: int) -> None:
-        """Be pid 1 of what was asked for: confine, fork the worker, reap until it ends. Never returns."""
+    def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any], done: socket.socket) -> None:
+        """Be pid 1 of what was asked for: fork the worker at once, and reap until it ends. Never returns.
+
+        The worker confines itself, so that this process touches as little memory as it can.
+        """
         status = 125
         try:
-            assert self._settings is not None
-            confine(self._settings, shared)
-            os.write(done, b"x")
-            _place_fds(kind, fds)
             worker = os.fork()
             if worker == 0:
-                self._work(kind, command)
-            os.closerange(0, TURN_FD + 1)
+                self._work(kind, fds, shared, command, done)
+            become_init()
             status = reap_until(worker)
         finally:
             os._exit(status)
 
-    def _work(self, kind: str, command: dict[str, Any]) -> None:
-        """Do the work of a turn or become the command. Never returns."""
+    def _work(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any], done: socket.socket) -> None:
+        """Confine this process, then do the work of a turn or become the command. Never returns."""
         status = 125
         try:
             assert self._settings is not None
+            confine(self._settings, shared)
+            _tell_namespaces(done)
+            _place_fds(kind, fds)
             if kind == "turn":
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+                rehearse()
                 gc.enable()
-                serve_turn(socket.socket(fileno=TURN_FD), self._settings.cwd, self._settings.env_file)
+                serve_turn(socket.socket(fileno=TURN_FD), self._settings.cwd, self._settings.own_env)
                 status = 0
             else:
-                env = {**os.environ, **read_env_file(self._settings.env_file), **command["env"]}
+                env = {**os.environ, **self._settings.own_env, **command["env"]}
                 run_command(command["argv"], command["cwd"] or self._settings.cwd, env)
         finally:
             os._exit(status)
@@ -140,24 +147,12 @@ class Zygote:
 
         Until the turn has confined itself its namespaces are this process's own, which nobody may share.
         """
-        opened: list[int] = []
-        try:
-            if not self._is_confined(id):
-                raise ProcessLookupError
-            opened.extend(os.open(f"/proc/{self._pids[id]}/ns/{name}", os.O_RDONLY) for name in ("net", "mnt"))
-            self._shared[shared] = Shared(*opened)
-        except (OSError, KeyError):
-            for fd in opened:
-                os.close(fd)
+        confined = self._confined.get(id)
+        if confined is not None:
+            _, fds, _, _ = socket.recv_fds(confined, 1, 2)
+            if len(fds) == 2:
+                self._shared[shared] = Shared(*fds)
         self._send(t="shared", shared=shared, ok=shared in self._shared)
-
-    def _is_confined(self, id: int) -> bool:  # noqa: A002  # the frame's key
-        """Wait until a turn has confined itself; False when it died instead."""
-        fd = self._confined[id]
-        if fd >= 0 and os.read(fd, 1) == b"x":
-            os.close(fd)
-            self._confined[id] = -1
-        return self._confined[id] < 0
 
     def _on_unshare(self, shared: int) -> None:
         """Let a session's namespaces go."""
@@ -171,8 +166,7 @@ class Zygote:
         number = self._pidfds.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
-        if (fd := self._confined.pop(number)) >= 0:
-            os.close(fd)
+        self._confined.pop(number).close()
         _, status = os.waitpid(self._pids.pop(number), 0)
         code = os.waitstatus_to_exitcode(status)
         self._send(t="exited", id=number, status=code if code >= 0 else 128 - code)
@@ -193,6 +187,12 @@ def _in_child(function: Any) -> None:
         raise OSError(f"{function.__name__} failed")
 
 
+def _tell_namespaces(done: socket.socket) -> None:
+    """Hand the zygote the namespaces that this process made for itself, for a session's background processes."""
+    fds = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("net", "mnt")]
+    socket.send_fds(done, [b"x"], fds)
+
+
 def _place_fds(kind: str, fds: list[int]) -> None:
     """Put /dev/null or the command's own streams on 0 to 2, a turn's socket on 3, and close everything else."""
     null = os.open("/dev/null", os.O_RDWR)
@@ -201,11 +201,3 @@ def _place_fds(kind: str, fds: list[int]) -> None:
     for place, fd in enumerate(high):
         os.dup2(fd, place, inheritable=place != TURN_FD)
     os.closerange(len(wanted), 1 << 16)
-
-
-def main(control_fd: int) -> None:
-    """Be the zygote on the control socket that the host left open at `control_fd`."""
-    gc.disable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.set_inheritable(control_fd, False)
-    Zygote(socket.socket(fileno=control_fd)).serve()

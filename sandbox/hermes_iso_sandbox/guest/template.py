@@ -1,0 +1,76 @@
+"""Import once what every turn needs, and fork each profile's zygote from here into the namespaces of its holder.
+
+This process sees no profile's directory and holds no secret: every agent can read what it has in memory. Its only channel is
+the control socket to the host. An order is one packet, {"joins": N}, with descriptors beside it: a pidfd of the holder, the
+zygote's own control socket, and N files of control groups to join.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import signal
+import socket
+
+from hermes_iso_sandbox import guest
+from hermes_iso_sandbox.guest import kernel
+from hermes_iso_sandbox.guest.confine import UID
+from hermes_iso_sandbox.guest.turn import rehearse
+from hermes_iso_sandbox.guest.zygote import Zygote
+
+MAX_FDS = 16
+PACKET = 1 << 12
+
+
+def main(control_fd: int) -> None:
+    """Be the template, on the control socket that the host left open at `control_fd`."""
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for module in pkgutil.walk_packages(guest.__path__, f"{guest.__name__}."):
+        importlib.import_module(module.name)
+    rehearse()
+    gc.collect()
+    gc.freeze()
+    os.write(1, b"x")
+    serve(socket.socket(fileno=control_fd))
+
+
+def serve(control: socket.socket) -> None:
+    """Fork a zygote for every packet until the host hangs up."""
+    while True:
+        data, fds, _, _ = socket.recv_fds(control, PACKET, MAX_FDS)
+        if not data:
+            return
+        assert json.loads(data)["joins"] == len(fds) - 2
+        entering = os.fork()
+        if entering == 0:
+            control.close()
+            _enter(fds)
+        os.waitpid(entering, 0)
+        for fd in fds:
+            os.close(fd)
+
+
+def _enter(fds: list[int]) -> None:
+    """Enter the holder's namespaces, and fork once more: a pid namespace is entered by children alone. Never returns."""
+    status = 1
+    try:
+        holder, control, *joins = fds
+        for fd in joins:
+            os.write(fd, b"0")
+        kernel.setns(holder, kernel.CLONE_ALL)
+        if os.fork() == 0:
+            os.setresgid(UID, UID, UID)
+            os.setresuid(UID, UID, UID)
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to nobody
+            for fd in (holder, *joins):
+                os.close(fd)
+            Zygote(socket.socket(fileno=control)).serve()
+        status = 0
+    except Exception as error:
+        os.write(2, f"the zygote failed with {type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(status)

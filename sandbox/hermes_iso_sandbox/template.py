@@ -1,0 +1,92 @@
+"""The template of an interpreter: it has imported all that a turn needs, and every profile's zygote is forked from it.
+
+It runs in bwrap, below the keeper, in a mount namespace without any profile's directory: what it holds in memory every
+agent could read. It keeps capabilities in the keeper's user namespace, so that its forks can enter the holders' namespaces.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+
+import anyio
+
+from hermes_iso_sandbox import bwrap
+from hermes_iso_sandbox.errors import SandboxError
+from hermes_iso_sandbox.identity import is_mapped
+from hermes_iso_sandbox.keeper import FIRST_FD, STAGE
+from hermes_iso_sandbox.launch import Keeper, Started, memory_file
+from hermes_iso_sandbox.mounts import clone_mount
+from hermes_iso_sandbox.system import find_system, guest_code
+
+
+class Template:
+    """A running template. Made by `start_template`; with `dead` set it can fork no more, what it forked lives on."""
+
+    def __init__(self, started: Started, control: socket.socket, system: bwrap.System, *, hidden: bool) -> None:
+        self.system = system
+        self.hidden = hidden
+        self._started = started
+        self._control = control
+
+    @property
+    def alive(self) -> bool:
+        """Return whether it can fork."""
+        return not self._started.ended.is_set()
+
+    async def fork_zygote(self, holder: int, control: int, joins: Sequence[int]) -> None:
+        """Fork a zygote into a holder's namespaces, with its end of the control socket.
+
+        holder: a pidfd. joins: open files of control groups, to which it writes that it joins them.
+        Raises SandboxError when the template is gone.
+        """
+        try:
+            socket.send_fds(self._control, [json.dumps({"joins": len(joins)}).encode()], [holder, control, *joins])
+        except BlockingIOError:
+            await anyio.wait_writable(self._control)
+            await self.fork_zygote(holder, control, joins)
+        except OSError as error:
+            raise SandboxError("The template is gone.") from error
+
+    def close(self) -> None:
+        """Hang up, whereupon it ends; what it forked lives on."""
+        self._control.close()
+
+
+async def start_template(keeper: Keeper, python: str | None) -> Template:
+    """Start the template of an interpreter and return when it can fork. Raises SandboxError with its own words."""
+    system = find_system(python)
+    hidden = True
+    if system.python_source:
+        name, hidden = await _show_python(keeper, system.python_source)
+        system = bwrap.relocated(system, f"{STAGE}/{name}")
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    with theirs:
+        code = memory_file(guest_code())
+        try:
+            number = keeper.number()
+            arguments, command = bwrap.plan_template(system, control_fd=FIRST_FD, code_fd=FIRST_FD + 1)
+            started = await keeper.start(number, arguments, command, fds=[theirs.fileno(), code])
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            os.close(code)
+    return Template(started, ours, system, hidden=hidden)
+
+
+async def _show_python(keeper: Keeper, source: str) -> tuple[str, bool]:
+    """Have the keeper show an interpreter's prefix; where uids are mapped the keeper itself may not reach it."""
+    if not is_mapped():
+        return await keeper.show_python(source, None)
+    try:
+        mount = clone_mount(source)
+    except OSError as error:
+        raise SandboxError(f"The interpreter below {source} can't be shown: {error.strerror}.") from error
+    try:
+        return await keeper.show_python(source, mount)
+    finally:
+        os.close(mount)
