@@ -58,7 +58,8 @@ def confine(settings: Settings, shared: Shared | None) -> None:
     _set_limits(settings.limits)
     kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
-    seccomp.install()
+    seccomp.install_base()
+    seccomp.install_turn(execute=True)
 
 
 def _mount_scratch(settings: Settings) -> None:
