@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import anyio
 from anyio.abc import TaskGroup, UNIXSocketStream
@@ -14,6 +13,7 @@ from anyio.abc import TaskGroup, UNIXSocketStream
 from hermes_iso_sandbox import launch, wire
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
+from hermes_iso_sandbox.settings import turn_settings
 from hermes_iso_sandbox.system import find_system, guest_code
 
 START_TIMEOUT = 20.0
@@ -197,15 +197,7 @@ async def start_zygote(confinement: Confinement, tasks: TaskGroup, uid: int) -> 
         await launched.find_init()
         zygote = Zygote(confinement, uid, launched, await UNIXSocketStream.from_socket(launched.control))
         tasks.start_soon(zygote.serve)
-        await zygote.wait_ready(
-            {
-                "limits": asdict(confinement.limits),
-                "cwd": confinement.cwd,
-                "env_file": confinement.env_file,
-                "staged": [list(pair) for pair in launched.plan.staged],
-                "symlinks": [list(pair) for pair in launched.plan.late_symlinks],
-            }
-        )
+        await zygote.wait_ready(turn_settings(confinement, launched.plan))
     except BaseException:
         await launched.end()
         launched.control.close()

@@ -11,7 +11,7 @@ import os
 import resource
 from dataclasses import dataclass, field
 
-from hermes_iso_sandbox.guest import kernel, seccomp
+from hermes_iso_sandbox.guest import kernel, landlock, seccomp
 
 _TMPFS = kernel.MS_NOSUID | kernel.MS_NODEV
 _MASKED = ("acpi", "asound", "kallsyms", "kcore", "keys", "kmsg", "kpagecount", "kpageflags", "latency_stats",
@@ -25,6 +25,7 @@ class Settings:
 
     staged: (path inside where bwrap put it, its place below a file system that is mounted afresh for each turn).
     symlinks: the same for symbolic links: (path, what it points to).
+    writable: the paths below which landlock lets a turn write. execute: whether it may start programs.
     """
 
     limits: dict[str, int]
@@ -32,6 +33,8 @@ class Settings:
     env_file: str | None = None
     staged: list[list[str]] = field(default_factory=list)
     symlinks: list[list[str]] = field(default_factory=list)
+    writable: list[str] = field(default_factory=list)
+    execute: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ def confine(settings: Settings, shared: Shared | None) -> None:
     _set_limits(settings.limits)
     kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+    landlock.restrict(settings.writable, landlock.find_abi())
     seccomp.install_base()
-    seccomp.install_turn(execute=True)
+    seccomp.install_turn(execute=settings.execute)
 
 
 def _mount_scratch(settings: Settings) -> None:
