@@ -25,7 +25,7 @@ from collections import deque
 from typing import Any
 
 from hermes_iso_sandbox import wire
-from hermes_iso_sandbox.guest import kernel
+from hermes_iso_sandbox.guest import kernel, seccomp
 from hermes_iso_sandbox.guest.confine import Settings, Shared, confine, forbid_user_namespaces
 from hermes_iso_sandbox.guest.init import reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, serve_turn
@@ -109,6 +109,7 @@ class Zygote:
             worker = os.fork()
             if worker == 0:
                 self._work(kind, command)
+            seccomp.forbid_programs()  # a narrowed worker gains nothing by taking over its init
             os.closerange(0, TURN_FD + 1)
             status = reap_until(worker)
         finally:
@@ -122,11 +123,12 @@ class Zygote:
             if kind == "turn":
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 gc.enable()
-                serve_turn(socket.socket(fileno=TURN_FD), self._settings.cwd, self._settings.env_file)
+                settings = self._settings
+                serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, settings.env_file, settings.writable)
                 status = 0
             else:
                 env = {**os.environ, **read_env_file(self._settings.env_file), **command["env"]}
-                run_command(command["argv"], command["cwd"] or self._settings.cwd, env)
+                run_command(command["argv"], command["cwd"] or self._settings.cwd, env, execute=self._settings.execute)
         finally:
             os._exit(status)
 
