@@ -13,13 +13,14 @@ class ToolPolicy:
     allow: None permits every tool that is not denied; an empty set permits none.
     deny: forbidden everywhere, whatever any allow says.
     by_platform: where a platform has an entry it takes the place of `allow` for messages of that platform.
-    origins: where a denied tool, or a platform's list, is written: name of the tool or platform to key and place. For people.
+    denied_at, listed_at: for people, where a tool is denied and where a platform's list stands: the key, then FILE:LINE.
     """
 
     allow: frozenset[str] | None = None
     deny: frozenset[str] = frozenset()
     by_platform: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+    denied_at: Mapping[str, str] = field(default_factory=dict, compare=False)
+    listed_at: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def grant(self, offered: Iterable[str], platform: str = "") -> tuple[str, ...]:
         """Return what is left of `offered` for one turn, each name once, in the order offered."""
@@ -31,3 +32,14 @@ class ToolPolicy:
         offered = tuple(dict.fromkeys(offered))
         granted = {name for platform in ("", *self.by_platform) for name in self.grant(offered, platform)}
         return tuple(name for name in offered if name in granted)
+
+    def layer(self, name: str, platform: str = "") -> str:
+        """Name what keeps a tool from messages of a platform, or return '' when it is granted there.
+
+        Without a platform: what keeps it from all of them.
+        """
+        if name in self.deny:
+            return self.denied_at.get(name, "a deny")
+        if self.grant([name], platform) or (not platform and self.widest([name])):
+            return ""
+        return self.listed_at.get(platform, "a list of allowed tools that does not hold it")
