@@ -207,3 +207,20 @@ def test_read_only_path_is_so_wherever_it_lies(tmp_path: Path, target: str, read
         assert await answer_of(pool, confinement, probe(source, Narrowing(read_only=[read_only]))) == "EACCES"
 
     run_pool(scenario)
+
+
+def test_init_starts_no_program_whatever_its_worker_may(tmp_path: Path) -> None:
+    """A turn's init has one filter more than a worker that may start programs, so that taking it over gains nothing."""
+    source = """
+import re
+def filters(pid):
+    with open(f'/proc/{pid}/status') as file:
+        return int(re.search(r'Seccomp_filters:\\s+(\\d+)', file.read())[1])
+answer = filters(1) - filters('self')
+"""
+
+    async def scenario(pool: SandboxPool) -> None:
+        assert await answer_of(pool, simple_confinement(tmp_path / "a"), probe(source)) == "1"
+        assert await answer_of(pool, simple_confinement(tmp_path / "a"), probe(source, Narrowing(execute=False))) == "0"
+
+    run_pool(scenario)
