@@ -10,6 +10,27 @@ from __future__ import annotations
 import os
 import signal
 
+from hermes_iso_sandbox.guest import seccomp
+
+
+def fork_worker() -> int:
+    """Fork; return the worker's pid here and 0 there, as os.fork does.
+
+    This process never starts a program and gives up that it could, so that a worker with less gains nothing by taking it over.
+    The worker waits for that: it reads until the pipe's other end, which dies with this process, is closed.
+    """
+    waits, lets_go = os.pipe()
+    worker = os.fork()
+    if worker == 0:
+        os.close(lets_go)
+        os.read(waits, 1)
+        os.close(waits)
+        return 0
+    os.close(waits)
+    seccomp.forbid_programs()
+    os.close(lets_go)
+    return worker
+
 
 def reap_until(worker: int) -> int:
     """Reap children until `worker` has ended; return its status as a shell shows it."""

@@ -25,9 +25,9 @@ from collections import deque
 from typing import Any
 
 from hermes_iso_sandbox import wire
-from hermes_iso_sandbox.guest import kernel, seccomp
+from hermes_iso_sandbox.guest import kernel
 from hermes_iso_sandbox.guest.confine import Settings, Shared, confine, forbid_user_namespaces
-from hermes_iso_sandbox.guest.init import reap_until, run_command
+from hermes_iso_sandbox.guest.init import fork_worker, reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, serve_turn
 
 TURN_FD = 3
@@ -106,10 +106,9 @@ class Zygote:
             confine(self._settings, shared)
             os.write(done, b"x")
             _place_fds(kind, fds)
-            worker = os.fork()
+            worker = fork_worker()
             if worker == 0:
                 self._work(kind, command)
-            seccomp.forbid_programs()  # a narrowed worker gains nothing by taking over its init
             os.closerange(0, TURN_FD + 1)
             status = reap_until(worker)
         finally:
