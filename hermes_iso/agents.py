@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
+from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
+from hermes_iso.tools import TOOLS
+from hermes_iso_sandbox import Confinement, Narrowing
 
 ApiMode = Literal["chat_completions", "anthropic_messages", "offline"]
 """How a provider is spoken to; `offline` is the built-in model, which is not spoken to at all."""
@@ -50,3 +53,16 @@ class Agent:
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
+
+    @property
+    def needs(self) -> Needs:
+        """What the agent's own grant needs of its sandbox, over all platforms."""
+        return needs_of(self.policy.widest(TOOLS))
+
+    def confinement(self) -> Confinement:
+        """Return what every process of this agent may touch, from the files as they stand now. Raises ConfigError."""
+        return shaped(self.profile.confinement(), self.needs, self.profile.workplaces)
+
+    def narrowing(self, granted: Iterable[str]) -> Narrowing:
+        """Return what a turn with this grant has to give up of the agent's sandbox."""
+        return narrowing(self.needs, needs_of(granted), self.profile.workplaces)

@@ -13,7 +13,8 @@ from hermes_iso.work import Work
 
 async def exchange(work: Work, lease: LeaseLike, *, door: ModelDoor, leash: Leash) -> End:
     """Give the process its turn and return its last message. Raises SandboxError, TurnError."""
-    processes = ProcessBroker(lease.processes, env=work.process_environment(), deadline=leash.scope.deadline)
+    granted = frozenset(tool.name for tool in work.tools)
+    processes = ProcessBroker(lease.processes, granted=granted, env=work.process_environment(), deadline=leash.scope.deadline)
     async with Background() as nursery:
         nursery.start_soon(leash.pass_on_interrupt, lease)
         calls = GuestCalls(lease, nursery, models=door, processes=processes)

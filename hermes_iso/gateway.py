@@ -90,7 +90,7 @@ class Gateway:
             why = self.config.not_served.get(agent, f"there are: {', '.join(self.config.agents)}")
             raise UsageError(f"No agent {agent!r} is served here: {why}.")
         with self._counted():
-            confinement, env = found.profile.confinement(), command_environment(found)
+            confinement, env = found.confinement(), command_environment(found)
             return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
 
     def interrupt(self, agent: str, session_id: str) -> int:

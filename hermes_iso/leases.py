@@ -68,6 +68,6 @@ async def warm_ahead(pool: PoolLike, agents: Sequence[Agent]) -> None:
     """Make the agents' sandboxes, one after the other; what fails here is logged and will fail its turns with a sentence."""
     for agent in agents:
         try:
-            await pool.warm(agent.profile.confinement())
+            await pool.warm(agent.confinement())
         except (ConfigError, SandboxError) as error:
             structlog.get_logger().warning("sandbox_not_warmed", agent=agent.id, reason=str(error))

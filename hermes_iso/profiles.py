@@ -105,6 +105,11 @@ class Profile:
         return Path(self.directories.get("workspace", self.home / "workspace"))
 
     @property
+    def workplaces(self) -> tuple[str, ...]:
+        """The paths inside that only the agent's tools write: all but memory and what the engine keeps for it."""
+        return (WORKSPACE, HOME, f"{HERMES}/skills", *(bind.target for bind in self.binds if bind.writable))
+
+    @property
     def env_visible(self) -> tuple[str, ...]:
         """The names in `.env` that reach the agent's turns, sorted, as the file stands now."""
         return tuple(sorted(name for name in self.read_env().values if name not in self.held))

@@ -13,11 +13,16 @@ __all__ = ["KNOWN_TOOLS", "TOOLS", "TOOLSETS", "ToolSpec"]
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """One tool: the name it is called by, what it does in words for the model, and the JSON schema of its arguments."""
+    """One tool: the name it is called by, what it does in words for the model, and the JSON schema of its arguments.
+
+    executes: it starts programs. writes: it writes where the agent works; notes that the engine keeps are no such place.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    executes: bool = False
+    writes: bool = False
 
 
 def _text(description: str, **more: Any) -> dict[str, Any]:
@@ -60,6 +65,8 @@ _TERMINAL = ToolSpec(
         },
         "command",
     ),
+    executes=True,
+    writes=True,
 )
 _PROCESS = ToolSpec(
     "process",
@@ -77,6 +84,8 @@ _PROCESS = ToolSpec(
         },
         "action",
     ),
+    executes=True,
+    writes=True,
 )
 _READ_FILE = ToolSpec(
     "read_file",
@@ -102,6 +111,7 @@ _WRITE_FILE = ToolSpec(
         "path",
         "content",
     ),
+    writes=True,
 )
 _PATCH = ToolSpec(
     "patch",
@@ -123,6 +133,7 @@ _PATCH = ToolSpec(
         },
         "mode",
     ),
+    writes=True,
 )
 _SEARCH_FILES = ToolSpec(
     "search_files",
@@ -152,6 +163,8 @@ _EXECUTE_CODE = ToolSpec(
     " the working directory; nothing of it is left for the next script but files. It is ended after 300 seconds."
     " Output is cut in the middle at 50,000 characters.",
     _object({"code": _text("The script. Print what you want to see.")}, "code"),
+    executes=True,
+    writes=True,
 )
 _OPERATION = _object(
     {

@@ -113,7 +113,7 @@ class TurnRunner:
     async def _take(self, running: _Running) -> Outcome:
         """Lease a process, exchange, and judge how it ended. The confinement is made from the files as they stand now."""
         work, door = running.work, running.door
-        confinement = work.agent.profile.confinement()
+        confinement = work.agent.confinement()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
             end = await exchange(work, lease, door=door, leash=running.leash)
         return outcome_of(end, usage=door.usage, model_failure=door.failure)

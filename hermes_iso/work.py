@@ -55,6 +55,7 @@ class Work:
             tools=[tool.name for tool in self.tools],
             max_iterations=agent.max_iterations,
             engine=agent.engine,
+            narrowing=agent.narrowing(tool.name for tool in self.tools),
         )
 
     def process_environment(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol, TypeAlias
 
 import trio
@@ -58,10 +58,15 @@ class ProcessesLike(Protocol):
 
 
 class ProcessBroker:
-    """Answers the broker method `process` for one turn. `env` is what its processes get besides the agent's own."""
+    """Answers the broker method `process` for one turn. `env` is what its processes get besides the agent's own.
 
-    def __init__(self, processes: ProcessesLike, *, env: Mapping[str, str], deadline: float) -> None:
+    granted: the names of the turn's tools. A background process has its agent's sandbox, whatever the turn gave up; so a guest
+    that was granted neither tool must not reach one, however it asks.
+    """
+
+    def __init__(self, processes: ProcessesLike, *, granted: Collection[str], env: Mapping[str, str], deadline: float) -> None:
         self._processes = processes
+        self._granted = granted
         self._env = env
         self._deadline = deadline
         self._actions: Mapping[str, Callable[[JsonObject], Awaitable[JsonObject]]] = {
@@ -75,10 +80,14 @@ class ProcessBroker:
         }
 
     async def answer(self, params: JsonObject) -> JsonObject:
-        """Do what `params` ask. Raises TurnError (not_found, bad_params) or SandboxError, for the guest to be told."""
-        action = self._actions.get(_text(params, "action"))
+        """Do what `params` ask. Raises TurnError (not_found, bad_params, not_granted) or SandboxError, to tell the guest."""
+        name = _text(params, "action")
+        action = self._actions.get(name)
         if action is None:
             raise TurnError("bad_params", f"The process action must be one of {', '.join(self._actions)}.")
+        tool = "terminal" if name == "start" else "process"
+        if tool not in self._granted:
+            raise TurnError("not_granted", f"The process action {name} is the tool {tool}'s, which this turn is not granted.")
         return await action(params)
 
     async def _start(self, params: JsonObject) -> JsonObject:

@@ -8,10 +8,9 @@ from typing import Any
 from cyclopts import App
 
 from hermes_iso.agents import Agent
-from hermes_iso.cli.options import HomeOption, JsonOption, print_json, print_table, read_config
+from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
 from hermes_iso.cli.unbounded import NOT_BOUNDED
 from hermes_iso.config.schema import Config
-from hermes_iso.errors import UsageError
 from hermes_iso.tools import TOOLS
 from hermes_iso_sandbox.confinement import Limits
 
@@ -53,16 +52,6 @@ def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) 
         shown[key] = "; ".join(f"{what}: {bound}" for what, bound in agent[key].items())
     print_table([(f"{key}:", str(value)) for key, value in shown.items()])
     return 0
-
-
-def find_agent(config: Config, name: str) -> Agent:
-    """Return a served agent. Raises UsageError that says why there is none of this name."""
-    agent = config.agents.get(name)
-    if agent is not None:
-        return agent
-    if name in config.not_served:
-        raise UsageError(f"Agent {name} is not served: {config.not_served[name]}")
-    raise UsageError(f"There is no agent {name!r} in {config.home}; there are: {', '.join(config.agents) or 'none'}.")
 
 
 def describe(config: Config, agent: Agent) -> dict[str, Any]:

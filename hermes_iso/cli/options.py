@@ -11,7 +11,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from hermes_iso.agents import Agent
 from hermes_iso.config.load import load_config
+from hermes_iso.config.problems import suggestion
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import UsageError
 
@@ -37,6 +39,17 @@ def find_home(option: str | None, environ: Mapping[str, str] | None = None) -> P
 def read_config(option: str | None) -> Config:
     """Load the config of the home that `--home` and the environment name. Raises ConfigError, UsageError."""
     return load_config(find_home(option), os.environ)
+
+
+def find_agent(config: Config, name: str) -> Agent:
+    """Return a served agent. Raises UsageError that says why there is none of this name."""
+    agent = config.agents.get(name)
+    if agent is not None:
+        return agent
+    if name in config.not_served:
+        raise UsageError(f"Agent {name} is not served: {config.not_served[name]}")
+    near = suggestion(name, config.agents) or "."
+    raise UsageError(f"There is no agent {name!r} in {config.home}{near} There are: {', '.join(config.agents) or 'none'}.")
 
 
 def warnings_of(config: Config) -> list[str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from hermes_iso.config.known import PLATFORMS
-from hermes_iso.config.problems import ProblemList, numbered, possible, suggestion
+from hermes_iso.config.problems import ProblemList, key_text, numbered, possible, suggestion
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import KeyPath
 from hermes_iso.policy import ToolPolicy
@@ -26,6 +26,7 @@ _CHOSEN_FROM = tuple(
     )
 )
 _EVERYTHING = ("all", "*")
+_DISABLED = ("agent", "disabled_toolsets")
 _AS_HERMES = {"console": "cli"}
 """Adapters here and the platform whose list they obey in Hermes."""
 
@@ -33,6 +34,7 @@ _AS_HERMES = {"console": "cli"}
 def tool_policy(source: Source, root: Source, *, problems: ProblemList) -> ToolPolicy:
     """Return what an agent may call: its own config's word where it says something, else the root's."""
     allowed: dict[str, frozenset[str]] = {}
+    listed_at: dict[str, str] = {}
     for origin in (root, source) if root is not source else (source,):
         for platform, names in origin.keys.platform_toolsets.items():
             at: KeyPath = ("platform_toolsets", platform)
@@ -40,14 +42,24 @@ def tool_policy(source: Source, root: Source, *, problems: ProblemList) -> ToolP
                 origin.document.complain(problems, at, message=f"unknown platform{possible(platform, PLATFORMS)}")
             _check(origin, at, names, problems)
             allowed[platform] = frozenset(tool for name in names for tool in _allowed(name))
+            listed_at[platform] = _place(origin, at)
     for ours, theirs in _AS_HERMES.items():
         if theirs in allowed:
             allowed.setdefault(ours, allowed[theirs])
+            listed_at.setdefault(ours, listed_at[theirs])
     denier = source if source.keys.agent.disabled_toolsets is not None else root
     denied = denier.keys.agent.disabled_toolsets or []
-    _check(denier, ("agent", "disabled_toolsets"), denied, problems)
-    deny = frozenset(tool for name in denied for tool in _tools(name))
-    return ToolPolicy(deny=deny, by_platform=allowed)
+    _check(denier, _DISABLED, denied, problems)
+    denied_at: dict[str, str] = {}
+    for index, name in numbered(denied):
+        for tool in _tools(name):
+            denied_at.setdefault(tool, _place(denier, _DISABLED, index))
+    return ToolPolicy(deny=frozenset(denied_at), by_platform=allowed, denied_at=denied_at, listed_at=listed_at)
+
+
+def _place(origin: Source, at: KeyPath, *item: int) -> str:
+    """Return a key and where it, or an item of its list, is written."""
+    return f"{key_text(at)} {origin.document.file}:{origin.document.line((*at, *item))}"
 
 
 def _tools(name: str) -> frozenset[str]:

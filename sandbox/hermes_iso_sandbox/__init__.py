@@ -10,6 +10,7 @@ from hermes_iso_sandbox.errors import (
     UnsupportedSandboxError,
 )
 from hermes_iso_sandbox.pool import Lease, PoolLimits, SandboxPool
+from hermes_iso_sandbox.wire import Narrowing
 
 __all__ = [
     "Bind",
@@ -19,6 +20,7 @@ __all__ = [
     "GuestDiedError",
     "Lease",
     "Limits",
+    "Narrowing",
     "PoolLimits",
     "ProtocolError",
     "SandboxError",

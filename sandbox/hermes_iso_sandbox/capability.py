@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import re
@@ -45,7 +46,7 @@ class Capabilities:
 
 def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:  # noqa: S108  # only its file system counts
     """Try what a sandbox of a profile on `home`'s file system needs. `root` is where /proc is read from."""
-    checks = [_system(), seccomp_check(root), _bwrap()]
+    checks = [_system(), seccomp_check(root), landlock_check(landlock_abi()), _bwrap()]
     if all(check.ok for check in checks):
         checks.append(_namespaces(root))
     if all(check.ok for check in checks):
@@ -79,6 +80,28 @@ def seccomp_check(root: Path) -> Check:
     except OSError:
         return Check("seccomp", False, "not in this kernel", "Use a kernel with CONFIG_SECCOMP_FILTER; distributions' have it.")
     return Check("seccomp", "errno" in actions, f"filters with {', '.join(actions)}")
+
+
+def landlock_abi() -> int | None:
+    """Return the kernel's landlock ABI; None where it has none, or where it can't be used."""
+    create_ruleset, version = 444, 1
+    abi = ctypes.CDLL(None).syscall(create_ruleset, None, ctypes.c_size_t(0), version)
+    return abi if abi > 0 else None
+
+
+def landlock_check(abi: int | None) -> Check:
+    """Say what landlock adds. Its absence is no reason to refuse: it is a second layer on what the mounts decide."""
+    if abi is None:
+        return Check("landlock", True, "not in this kernel: files rest on mounts and ownership alone")
+    lacks = [what for since, what in _LANDLOCK_SINCE if abi < since]
+    return Check("landlock", True, f"ABI {abi}" + (f", which does not know {', '.join(lacks)}" if lacks else ""))
+
+
+_LANDLOCK_SINCE = (
+    (2, "moves between directories (refused inside; programs copy instead)"),
+    (3, "truncating (not judged)"),
+    (5, "ioctls of devices (not judged)"),
+)
 
 
 def _bwrap() -> Check:

@@ -1,4 +1,8 @@
-"""Confinement: what the processes of one profile may touch. Frozen data without behaviour; the pool is keyed by it."""
+"""Confinement: what the processes of one profile may touch. Frozen data without behaviour; the pool is keyed by it.
+
+A confinement never changes. What one turn may do less than its sandbox allows is a second value, `Narrowing`: it travels with
+the turn's request and is defined beside that, in `wire`.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +52,7 @@ class Confinement:
     env_file: path inside of a KEY=VALUE file that a turn reads for its tools (the agent's own .env).
     cwd: where a turn starts.
     python: the interpreter on the host that the guest runs on; None is the one that runs the gateway.
+    execute: whether a turn, command or background process may start programs; without it every execve is refused.
     """
 
     home: Path
@@ -61,3 +66,9 @@ class Confinement:
     python: str | None = None
     limits: Limits = Limits()
     background_timeout: float = 3600.0
+    execute: bool = True
+
+    @property
+    def writable(self) -> tuple[str, ...]:
+        """The paths inside below which the guest may write, beside the file systems that every turn mounts for itself."""
+        return tuple(bind.target for bind in self.binds if bind.writable) if self.binds else ("/home/agent",)

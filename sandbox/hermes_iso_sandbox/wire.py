@@ -42,6 +42,18 @@ class WireError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What one turn may do less than its sandbox lets it; part of a TurnRequest. The turn process applies it to itself first.
+
+    execute: False refuses to start programs. read_only: paths inside below which nothing may be written.
+    """
+
+    t: ClassVar[str] = "narrowing"
+    execute: bool = True
+    read_only: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRequest:
     """Ask a turn process to take its one turn. Plain data: no secret is ever a field of it."""
 
@@ -57,6 +69,7 @@ class TurnRequest:
     tools: list[str]
     max_iterations: int
     engine: str = "native"
+    narrowing: Narrowing = field(default_factory=Narrowing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +174,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "float": (float, int),
     "bool": (bool,),
     "JsonObject": (dict,),
+    "Narrowing": (dict,),
     "list[str]": (list,),
     "list[JsonObject]": (list,),
 }
@@ -169,8 +183,13 @@ _ITEMS: dict[str, type] = {"list[str]": str, "list[JsonObject]": dict}
 
 def encode(message: AnyMessage) -> bytes:
     """Return the whole frame of a message. Raise WireError when its body would exceed FRAME_LIMIT."""
-    body = {name: getattr(message, name) for name in message.__slots__}
-    return encode_object({"t": message.t, **body})
+    return encode_object({"t": message.t, **_fields(message)})
+
+
+def _fields(value: AnyMessage | Narrowing) -> JsonObject:
+    """Return the fields of a message as JSON."""
+    body = {name: getattr(value, name) for name in value.__slots__}
+    return {name: _fields(field) if isinstance(field, Narrowing) else field for name, field in body.items()}
 
 
 def encode_object(value: JsonObject) -> bytes:
@@ -193,6 +212,11 @@ def decode(body: bytes, known: dict[str, type[Any]]) -> Any:
     cls = known.get(value.pop("t", ""))  # an unhashable `t` cannot get here: see decode_object
     if cls is None:
         raise WireError("unknown message")
+    return _built(cls, value)
+
+
+def _built(cls: type[Any], value: JsonObject) -> Any:
+    """Return a message, or a value inside of one, of exactly the fields that its class has. Raise WireError otherwise."""
     wanted = {f.name: f for f in fields(cls)}
     if value.keys() - wanted.keys():
         raise WireError(f"{cls.t}: unknown field")
@@ -202,6 +226,8 @@ def decode(body: bytes, known: dict[str, type[Any]]) -> Any:
                 raise WireError(f"{cls.t}: field {name} is missing")
             continue
         _check_type(cls.t, name, str(spec.type), value[name])
+        if spec.type == Narrowing.__name__:
+            value[name] = _built(Narrowing, value[name])
     return cls(**value)
 
 

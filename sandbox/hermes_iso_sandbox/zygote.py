@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import anyio
 from anyio.abc import TaskGroup, UNIXSocketStream
@@ -15,6 +14,7 @@ from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.holder import Holder
+from hermes_iso_sandbox.settings import turn_settings
 from hermes_iso_sandbox.template import Template
 
 START_TIMEOUT = 20.0
@@ -192,23 +192,13 @@ async def start_zygote(holder: Holder, template: Template, tasks: TaskGroup, joi
 
     Raises SandboxError when it does not start; cancelling ends it, and in both cases the holder with it.
     """
-    confinement = holder.confinement
     ours, theirs = socket.socketpair()
     try:
         with theirs:
             await template.fork_zygote(holder.started.first, theirs.fileno(), joins)
-        zygote = Zygote(confinement, holder, await UNIXSocketStream.from_socket(ours))
+        zygote = Zygote(holder.confinement, holder, await UNIXSocketStream.from_socket(ours))
         tasks.start_soon(zygote.serve)
-        await zygote.wait_ready(
-            {
-                "limits": asdict(confinement.limits),
-                "cwd": confinement.cwd,
-                "env": dict(confinement.env),
-                "env_file": confinement.env_file,
-                "staged": [list(pair) for pair in holder.plan.staged],
-                "symlinks": [list(pair) for pair in holder.plan.late_symlinks],
-            }
-        )
+        await zygote.wait_ready(turn_settings(holder.confinement, holder.plan))
     except BaseException:
         ours.close()
         await holder.end()

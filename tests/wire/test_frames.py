@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,12 @@ from hypothesis import strategies as st
 
 from hermes_iso_sandbox import wire
 
+GOLDEN_REQUEST = (
+    b'{"t":"turn","turn_id":"t1","agent":"coder","session_key":"agent:coder:console:dm:cli","session_id":"s1","text":"hi",'
+    b'"history":[],"persona":"You are.","instructions":"","tools":["terminal"],"max_iterations":5,"engine":"native",'
+    b'"narrowing":{"execute":false,"read_only":["/workspace"]}}'
+)
+NARROWING = wire.Narrowing(execute=False, read_only=["/workspace"])
 REQUEST = wire.TurnRequest("t1", "coder", "agent:coder:console:dm:cli", "s1", "hi", [], "You are.", "", ["terminal"], 5)
 
 
@@ -19,6 +26,7 @@ REQUEST = wire.TurnRequest("t1", "coder", "agent:coder:console:dm:cli", "s1", "h
         (wire.BrokerCall(1, "model", {"messages": []}), b'{"t":"call","call_id":1,"method":"model","params":{"messages":[]}}'),
         (wire.TurnFailed("auth", "no key"), b'{"t":"failed","kind":"auth","message":"no key"}'),
         (wire.Interrupt("stop"), b'{"t":"interrupt","reason":"stop"}'),
+        (replace(REQUEST, narrowing=NARROWING), GOLDEN_REQUEST),
     ],
 )
 def test_encode_keeps_the_golden_bytes(message: wire.AnyMessage, body: bytes) -> None:
@@ -26,10 +34,40 @@ def test_encode_keeps_the_golden_bytes(message: wire.AnyMessage, body: bytes) ->
     assert wire.encode(message) == len(body).to_bytes(4, "big") + body
 
 
-@pytest.mark.parametrize("message", [REQUEST, wire.BrokerAnswer(1, True, {"a": [1, 2.5, None, "x"]}), wire.Interrupt()])
+@pytest.mark.parametrize(
+    "message",
+    [REQUEST, replace(REQUEST, narrowing=NARROWING), wire.BrokerAnswer(1, True, {"a": [1, 2.5, None, "x"]}), wire.Interrupt()],
+)
 def test_decode_gives_back_what_encode_took(message: wire.AnyMessage) -> None:
     """A host message survives the way to the guest unchanged."""
     assert wire.decode(wire.encode(message)[4:], wire.HOST_MESSAGES) == message
+
+
+def test_request_without_a_narrowing_has_none() -> None:
+    """The field may be missing, and so may each of its own; then nothing is taken away."""
+    body = GOLDEN_REQUEST.partition(b',"narrowing"')[0]
+    assert wire.decode(body + b"}", wire.HOST_MESSAGES) == REQUEST
+    assert wire.decode(body + b',"narrowing":{}}', wire.HOST_MESSAGES) == REQUEST
+
+
+@pytest.mark.parametrize(
+    "narrowing",
+    [
+        "null",
+        "[]",
+        '{"execute":0}',
+        '{"execute":null}',
+        '{"read_only":"/"}',
+        '{"read_only":[1]}',
+        '{"no_network":true}',
+        '{"t":"x"}',
+    ],
+)
+def test_narrowing_that_is_not_understood_is_no_request(narrowing: str) -> None:
+    """A turn never begins with less taken away than was meant: an unknown field or a wrong type refuses the whole frame."""
+    body = GOLDEN_REQUEST.partition(b'"narrowing"')[0] + f'"narrowing":{narrowing}}}'.encode()
+    with pytest.raises(wire.WireError):
+        wire.decode(body, wire.HOST_MESSAGES)
 
 
 def test_encode_keeps_lone_surrogates_as_escapes() -> None:

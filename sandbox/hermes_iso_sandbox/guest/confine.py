@@ -11,7 +11,7 @@ import os
 import resource
 from dataclasses import dataclass, field
 
-from hermes_iso_sandbox.guest import kernel, seccomp
+from hermes_iso_sandbox.guest import kernel, landlock, seccomp
 
 UID = 1000
 """Who everything in a sandbox is, as seen there."""
@@ -30,6 +30,7 @@ class Settings:
     staged: (path inside where bwrap put it, its place below a file system that is mounted afresh for each turn).
     symlinks: the same for symbolic links: (path, what it points to).
     own_env: what turns and commands, and no process before them, have in their environment.
+    writable: the paths below which landlock lets a turn write. execute: whether it may start programs.
     """
 
     limits: dict[str, int]
@@ -37,6 +38,8 @@ class Settings:
     own_env: dict[str, str] = field(default_factory=dict)
     staged: list[list[str]] = field(default_factory=list)
     symlinks: list[list[str]] = field(default_factory=list)
+    writable: list[str] = field(default_factory=list)
+    execute: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,9 @@ def confine(settings: Settings, shared: Shared | None) -> None:
     _mount_proc()
     _set_limits(settings.limits)
     kernel.set_capabilities()
-    seccomp.install()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its init is not, and what is not owns no file of its own in /proc
+    landlock.restrict(settings.writable, landlock.find_abi())
+    seccomp.install_turn(execute=settings.execute)
 
 
 def _mount_scratch(settings: Settings) -> None:
@@ -121,6 +126,7 @@ def harden() -> None:
     kernel.keep_capabilities(*ZYGOTE_CAPABILITIES)
     for name in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):
         resource.setrlimit(name, (0, 0))
+    seccomp.install_base()
 
 
 def forbid_user_namespaces() -> None:

@@ -13,13 +13,14 @@ import signal
 from hermes_iso_sandbox.guest import kernel
 
 
-def become_init() -> None:
-    """Give up capabilities, descriptors, and the right of anybody of the same uid to look into this process.
-
-    It stays in the zygote's mount namespace, so nobody may reach that through /proc/1 either.
-    """
-    kernel.set_capabilities()
+def hide() -> None:
+    """Let nobody of the same uid look into this process or change it: it stays in the zygote's mount namespace, unconfined."""
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+
+
+def become_init() -> None:
+    """Give up capabilities and descriptors."""
+    kernel.set_capabilities()
     os.closerange(0, 1 << 16)
 
 
@@ -32,8 +33,11 @@ def reap_until(worker: int) -> int:
             return code if code >= 0 else 128 - code
 
 
-def run_command(argv: list[str], cwd: str, env: dict[str, str]) -> None:
-    """Become the program `argv`; exit 127 or 126 with one line on stderr when it can't be started."""
+def run_command(argv: list[str], cwd: str, env: dict[str, str], *, execute: bool) -> None:
+    """Become the program `argv`; exit 127 or 126 with one line on stderr when it can't be started.
+
+    execute: whether this sandbox may start programs. Without it the kernel refuses, and the line says why.
+    """
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)  # ignored or caught here, and an exec would pass on what is ignored
     os.setsid()
@@ -44,5 +48,13 @@ def run_command(argv: list[str], cwd: str, env: dict[str, str]) -> None:
         os.write(2, f"{argv[0]!r}: there is no such program or directory inside\n".encode())
         os._exit(127)
     except (OSError, ValueError) as error:
-        os.write(2, f"{argv[0]!r}: {getattr(error, 'strerror', None) or error}\n".encode())
+        why = getattr(error, "strerror", None) or error
+        if not execute and isinstance(error, PermissionError):
+            why = f"no program may be started here: {_agent(env)} is granted no tool that runs one"
+        os.write(2, f"{argv[0]!r}: {why}\n".encode())
         os._exit(126)
+
+
+def _agent(env: dict[str, str]) -> str:
+    """Return whose sandbox this is, as a sentence names it."""
+    return f"agent {env['HERMES_ISO_AGENT']}" if env.get("HERMES_ISO_AGENT") else "its agent"

@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import struct
+from typing import Any
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWIPC = 0x08000000
@@ -44,6 +45,7 @@ _IFF_UP = 0x1
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+_libc.syscall.restype = ctypes.c_long
 _libc.capset.argtypes = (ctypes.c_char_p, ctypes.c_char_p)
 
 
@@ -53,6 +55,16 @@ def _check(call: str, result: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, f"{call}: {os.strerror(number)}")
     return result
+
+
+def system_call(name: str, number: int, *arguments: int | bytes | None) -> int:
+    """Make a call that libc has no function for; `number` is this architecture's. Every argument must fit a register."""
+    return _check(name, _libc.syscall(ctypes.c_long(number), *map(_register, arguments)))
+
+
+def _register(value: int | bytes | None) -> Any:
+    """Return an argument as wide as a register: a variadic call would pass half of one for a plain int."""
+    return ctypes.c_long(value) if isinstance(value, int) else value
 
 
 def unshare(flags: int) -> None:

@@ -1,9 +1,14 @@
-"""The system call filter of every turn: assembled here, in classic BPF, for x86-64 and aarch64.
+"""The system call filters of every turn: assembled here, in classic BPF, for x86-64 and aarch64.
 
 It refuses what no agent's tool needs and what lets a process reach beyond its sandbox, and it looks into arguments where a
 call is needed but one of its uses is not: namespaces in clone, setuid bits in chmod and open (the file would lie on the host),
 terminal injection in ioctl, socket families other than UNIX, IP and routing netlink. Calls newer than the review do not exist.
 A filter sees registers, not memory: calls whose flags lie behind a pointer are answered with ENOSYS, and libraries fall back.
+
+There are two, because loading a long program costs time in every process that does it. BASE is long, refuses nothing that
+forking and confining a turn needs, and is inherited; TURN is short, and refuses the rest in each turn. The kernel asks all
+filters of a process and takes the harshest answer, so that one can be added and none taken back: NO_EXEC, by which a turn that
+already has its filters can be denied to start programs too, can't be undone by it.
 Source: seccomp(2), linux/filter.h, linux/seccomp.h.
 """
 
@@ -13,9 +18,10 @@ import ctypes
 import errno
 import platform
 import struct
+from collections.abc import Mapping
 
 from hermes_iso_sandbox.guest import kernel
-from hermes_iso_sandbox.guest.syscalls import ABSENT, DENIED, INSPECTED, NEWEST
+from hermes_iso_sandbox.guest.syscalls import ABSENT, DENIED, EXECUTE, INSPECTED, NEWEST, SETUP
 
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 X32_BIT = 0x40000000
@@ -84,10 +90,9 @@ def only_known_families() -> list[Instruction]:
     ]
 
 
-RULES: dict[str, list[Instruction]] = {
+BASE_RULES: dict[str, list[Instruction]] = {
     "openat": refuse_set_id_on_create(2, 3),
     "open": refuse_set_id_on_create(1, 2),
-    "clone": refuse_bits(0, NEW_NAMESPACES),
     "ioctl": refuse_values(1, TIOCSTI, TIOCLINUX),
     "socket": only_known_families(),
     "chmod": refuse_bits(1, SET_ID_BITS),
@@ -100,22 +105,51 @@ RULES: dict[str, list[Instruction]] = {
 }
 
 
-def assemble(machine: str) -> list[Instruction]:
-    """Return the filter's program for an architecture. Raise OSError for one without a reviewed table."""
-    if machine not in ARCHITECTURES:
-        raise OSError(errno.ENOSYS, f"no system call table for {machine}")
-    place, audit = ARCHITECTURES[machine]
+TURN_RULES: dict[str, list[Instruction]] = {"clone": refuse_bits(0, NEW_NAMESPACES)}
+
+Table = Mapping[str, tuple[int | None, int | None]]
+
+
+def base(machine: str) -> list[Instruction]:
+    """Return what the zygote and all that it forks have: every refusal that confining a turn does not run into."""
+    ceiling = [(JUMP_GREATER, 0, 1, NEWEST), refuse(errno.ENOSYS)]  # the x32 calls, with their high bit, among them
+    return _program(machine, BASE_RULES, *ceiling, *_refusals(machine, ABSENT, errno.ENOSYS), *_refusals(machine, DENIED))
+
+
+def turn(machine: str, *, execute: bool) -> list[Instruction]:
+    """Return what a turn adds once it is confined; without `execute` it can start no program either."""
+    further = () if execute else _refusals(machine, EXECUTE)
+    return _program(machine, TURN_RULES, *_refusals(machine, SETUP), *further)
+
+
+def no_exec(machine: str) -> list[Instruction]:
+    """Return the filter that refuses to start programs, and nothing else."""
+    return _program(machine, {}, *_refusals(machine, EXECUTE))
+
+
+def _program(machine: str, rules: Mapping[str, list[Instruction]], *refusals: Instruction) -> list[Instruction]:
+    """Return a whole program. Raise OSError for an architecture without a reviewed table."""
+    place, audit = _architecture(machine)
     program: list[Instruction] = [(LOAD, 0, 0, ARCH), (JUMP_EQUAL, 1, 0, audit), (RETURN, 0, 0, KILL), (LOAD, 0, 0, NUMBER)]
-    for name, rule in RULES.items():
+    for name, rule in rules.items():
         number = INSPECTED[name][place]
         if number is not None:
             program += [(JUMP_EQUAL, 0, len(rule) + 1, number), *rule, (RETURN, 0, 0, ALLOW)]
-    program += [(JUMP_GREATER, 0, 1, NEWEST), refuse(errno.ENOSYS)]  # the x32 calls, with their high bit, among them
-    for table, number in ((ABSENT, errno.ENOSYS), (DENIED, errno.EPERM)):
-        for each in table.values():
-            if (call := each[place]) is not None:
-                program += [(JUMP_EQUAL, 0, 1, call), refuse(number)]
-    return [*program, (RETURN, 0, 0, ALLOW)]
+    return [*program, *refusals, (RETURN, 0, 0, ALLOW)]
+
+
+def _refusals(machine: str, table: Table, number: int = errno.EPERM) -> list[Instruction]:
+    """Return the instructions that refuse every call of a table."""
+    place, _ = _architecture(machine)
+    calls = [each[place] for each in table.values()]
+    return [step for call in calls if call is not None for step in ((JUMP_EQUAL, 0, 1, call), refuse(number))]
+
+
+def _architecture(machine: str) -> tuple[int, int]:
+    """Return an architecture's column in the tables and its number for the kernel."""
+    if machine not in ARCHITECTURES:
+        raise OSError(errno.ENOSYS, f"no system call table for {machine}")
+    return ARCHITECTURES[machine]
 
 
 def encode(program: list[Instruction]) -> bytes:
@@ -129,10 +163,28 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-FILTER = encode(assemble(platform.machine()))
+_MACHINE = platform.machine()
+BASE = encode(base(_MACHINE))
+TURN = {execute: encode(turn(_MACHINE, execute=execute)) for execute in (True, False)}
+NO_EXEC = encode(no_exec(_MACHINE))
 
 
-def install() -> None:
-    """Put the filter on this process and all that it will start. Needs no_new_privs."""
-    program = _Program(len(FILTER) // 8, FILTER)
+def install_base() -> None:
+    """Put BASE on this process and all that it will start. Needs no_new_privs or CAP_SYS_ADMIN, as all of these do."""
+    _install(BASE)
+
+
+def install_turn(*, execute: bool) -> None:
+    """Put TURN on this process; without `execute` neither it nor what it forks can start a program."""
+    _install(TURN[execute])
+
+
+def forbid_programs() -> None:
+    """Put NO_EXEC on this process, beside the filters that it has."""
+    _install(NO_EXEC)
+
+
+def _install(encoded: bytes) -> None:
+    """Load a program into the kernel."""
+    program = _Program(len(encoded) // 8, encoded)
     kernel.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(program))

@@ -35,7 +35,6 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "memfd_secret": (447, 447),
     "migrate_pages": (256, 238),
     "modify_ldt": (154, None),
-    "mount": (165, 40),
     "move_pages": (279, 239),
     "name_to_handle_at": (303, 264),
     "nfsservctl": (180, 42),
@@ -43,7 +42,6 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "perf_event_open": (298, 241),
     "personality": (135, 92),
     "pidfd_getfd": (438, 438),
-    "pivot_root": (155, 41),
     "process_madvise": (440, 440),
     "process_mrelease": (448, 448),
     "process_vm_readv": (310, 270),
@@ -56,20 +54,32 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "request_key": (249, 218),
     "setdomainname": (171, 162),
     "sethostname": (170, 161),
-    "setns": (308, 268),
     "settimeofday": (164, 170),
     "swapoff": (168, 225),
     "swapon": (167, 224),
     "sysfs": (139, None),
     "syslog": (103, 116),
-    "umount2": (166, 39),
-    "unshare": (272, 97),
     "uselib": (134, None),
     "userfaultfd": (323, 282),
     "ustat": (136, None),
     "vhangup": (153, 58),
 }
 """Refused with EPERM: what no agent's tool needs, and what a kernel hole was often found in."""
+
+SETUP: dict[str, tuple[int | None, int | None]] = {
+    "mount": (165, 40),
+    "pivot_root": (155, 41),
+    "setns": (308, 268),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+}
+"""Refused with EPERM as well, but only once a turn is confined: confining it takes these."""
+
+EXECUTE: dict[str, tuple[int | None, int | None]] = {
+    "execve": (59, 221),
+    "execveat": (322, 281),
+}
+"""Refused with EPERM where no program may be started."""
 
 ABSENT: dict[str, tuple[int | None, int | None]] = {
     "clone3": (435, 435),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.engines import TurnFault, echo, native, probe
 from hermes_iso_sandbox.guest.link import Link, LinkClosed
+from hermes_iso_sandbox.guest.narrow import narrow
 
 FIXED_NAMES = ("HOME", "HERMES_HOME", "USER")
 """Names that an agent's own .env can't change: the paths inside hang on them."""
@@ -26,18 +27,26 @@ def rehearse() -> None:
     before, cwd = dict(os.environ), os.getcwd()
     with ours, theirs:
         ours.sendall(wire.encode(wire.TurnRequest("", "", "", "", "", [], "", "", [], 1, "echo")))
-        serve_turn(theirs, cwd, {})
+        serve_turn(theirs, cwd, {}, ())
         ours.recv(1 << 12)
     os.environ.clear()
     os.environ.update(before)
 
 
-def serve_turn(sock: socket.socket, cwd: str, own_env: dict[str, str]) -> None:
-    """Take exactly one turn. Returns when the answer is on its way or when nobody waits for it any more."""
+def serve_turn(sock: socket.socket, cwd: str, own_env: dict[str, str], writable: Sequence[str]) -> None:
+    """Take exactly one turn. Returns when the answer is on its way or when nobody waits for it any more.
+
+    writable: the places where this process may write so far, from which the request can take some away.
+    """
     link = Link(sock)
     try:
         request = link.receive()
         if not isinstance(request, wire.TurnRequest):
+            return
+        try:
+            narrow(request.narrowing, writable)  # before anything of the agent's is read
+        except TurnFault as fault:
+            link.send(wire.TurnFailed(fault.kind, fault.message))
             return
         os.environ.update(turn_environment(request, own_env))
         os.chdir(cwd)

@@ -27,7 +27,7 @@ from typing import Any
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest import kernel
 from hermes_iso_sandbox.guest.confine import Settings, Shared, confine, forbid_user_namespaces, harden
-from hermes_iso_sandbox.guest.init import become_init, reap_until, run_command
+from hermes_iso_sandbox.guest.init import become_init, hide, reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
 
 TURN_FD = 3
@@ -109,6 +109,7 @@ class Zygote:
         """
         status = 125
         try:
+            hide()
             worker = os.fork()
             if worker == 0:
                 self._work(kind, fds, shared, command, done)
@@ -129,11 +130,12 @@ class Zygote:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 rehearse()
                 gc.enable()
-                serve_turn(socket.socket(fileno=TURN_FD), self._settings.cwd, self._settings.own_env)
+                settings = self._settings
+                serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, settings.own_env, settings.writable)
                 status = 0
             else:
                 env = {**os.environ, **self._settings.own_env, **command["env"]}
-                run_command(command["argv"], command["cwd"] or self._settings.cwd, env)
+                run_command(command["argv"], command["cwd"] or self._settings.cwd, env, execute=self._settings.execute)
         finally:
             os._exit(status)
 

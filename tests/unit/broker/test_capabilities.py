@@ -14,6 +14,8 @@ from hermes_iso.broker.capabilities import PREVIEW, ProcessBroker
 from hermes_iso.errors import TurnError
 from hermes_iso_sandbox import SandboxError, wire
 
+BOTH = frozenset({"terminal", "process"})
+
 
 class FakeProcess:
     """A process that ends when it is told to."""
@@ -65,7 +67,7 @@ class FakeProcesses:
 async def started() -> tuple[ProcessBroker, FakeProcess, FakeProcesses]:
     """Give a broker with one running process."""
     processes = FakeProcesses()
-    broker = ProcessBroker(processes, env={"HERMES_ISO_AGENT": "main"}, deadline=trio.current_time() + 100)
+    broker = ProcessBroker(processes, granted=BOTH, env={"HERMES_ISO_AGENT": "main"}, deadline=trio.current_time() + 100)
     await broker.answer({"action": "start", "command": "serve", "cwd": None})
     return broker, processes.all["proc_0123456789ab"], processes
 
@@ -92,7 +94,7 @@ async def test_list_and_poll_tell_state_and_output(started: Any) -> None:
 async def test_wait_ends_with_the_process_its_timeout_or_the_turn(autojump_clock: trio.testing.MockClock) -> None:
     """A wait never outlasts the turn."""
     processes = FakeProcesses()
-    broker = ProcessBroker(processes, env={}, deadline=trio.current_time() + 5)
+    broker = ProcessBroker(processes, granted=BOTH, env={}, deadline=trio.current_time() + 5)
     await broker.answer({"action": "start", "command": "x"})
     (process,) = processes.list()
     began = trio.current_time()
@@ -145,3 +147,26 @@ async def test_output_of_any_bytes_fits_in_a_frame(started: Any) -> None:
     assert 100_000 < len(answer["output"]) < 200_000
     wire.encode(wire.BrokerAnswer(1, True, answer))
     assert json.dumps(answer)
+
+
+@pytest.mark.parametrize(
+    ("granted", "refused"),
+    [
+        (BOTH, set()),
+        ({"terminal"}, {"list", "poll", "log", "wait", "kill", "write"}),
+        ({"process"}, {"start"}),
+        ({"read_file"}, {"start", "list", "poll", "log", "wait", "kill", "write"}),
+    ],
+)
+async def test_what_a_turn_is_not_granted_it_can_not_ask_for_either(granted: Any, refused: set[str]) -> None:
+    """Each action belongs to a tool, and a guest that was not granted that one is refused, though it speaks to the host."""
+    processes = FakeProcesses()
+    process = await processes.start("serve", cwd=None, env={})
+    broker = ProcessBroker(processes, granted=granted, env={}, deadline=trio.current_time() + 1)
+    found = {}
+    for action in ("start", "list", "poll", "log", "write", "kill", "wait"):
+        try:
+            await broker.answer({"action": action, "session_id": process.id, "command": "x", "data": "x"})
+        except TurnError as error:
+            found[action] = error.kind
+    assert found == dict.fromkeys(refused, "not_granted")

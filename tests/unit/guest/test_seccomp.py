@@ -1,42 +1,28 @@
 """The filter's verdicts, by running its program: each instruction does here what the kernel does with it."""
 
 import errno
-import struct
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hermes_iso_sandbox.guest import seccomp
-from hermes_iso_sandbox.guest.syscalls import ABSENT, DENIED, INSPECTED, NEWEST
+from hermes_iso_sandbox.guest.syscalls import ABSENT, DENIED, EXECUTE, INSPECTED, NEWEST, SETUP
+from tests.support import bpf
+from tests.support.bpf import ALLOWED, KILLED
 
 X86, ARM = ("x86_64", 0, 0xC000003E), ("aarch64", 1, 0xC00000B7)
 MACHINES = pytest.mark.parametrize("machine", [X86, ARM], ids=["x86-64", "aarch64"])
-ALLOWED, KILLED = "allowed", "killed"
 
 
-def verdict(machine: str, arch: int, number: int, *arguments: int) -> str | int:
-    """Run the program on one call; return ALLOWED, KILLED or the errno."""
-    data = struct.pack("<IIQ6Q", number, arch, 0, *(*arguments, *(0,) * (6 - len(arguments))))
-    program, place, accumulator = seccomp.assemble(machine), 0, 0
-    while True:
-        code, yes, no, operand = program[place]
-        place += 1
-        if code == seccomp.LOAD:
-            (accumulator,) = struct.unpack_from("<I", data, operand)
-        elif code == seccomp.RETURN:
-            return {seccomp.ALLOW: ALLOWED, seccomp.KILL: KILLED}.get(operand, operand & 0xFFFF)
-        else:
-            true = {
-                seccomp.JUMP_EQUAL: accumulator == operand,
-                seccomp.JUMP_GREATER: accumulator > operand,
-                seccomp.JUMP_SET: bool(accumulator & operand),
-            }[code]
-            place += yes if true else no
+def verdict(machine: str, arch: int, number: int, *arguments: int, execute: bool = True) -> str | int:
+    """Return what a turn's two filters make of one call: ALLOWED, KILLED or the errno."""
+    programs = (seccomp.base(machine), seccomp.turn(machine, execute=execute))
+    return bpf.verdict(programs, arch, number, *arguments)
 
 
 @MACHINES
-@pytest.mark.parametrize(("table", "expected"), [(DENIED, errno.EPERM), (ABSENT, errno.ENOSYS)], ids=["denied", "absent"])
+@pytest.mark.parametrize(("table", "expected"), [(DENIED, errno.EPERM), (SETUP, errno.EPERM), (ABSENT, errno.ENOSYS)])
 def test_every_call_of_a_table_gets_its_errno(machine: tuple[str, int, int], table: dict, expected: int) -> None:
     """What the tables name is refused, on both architectures."""
     name, place, arch = machine
@@ -109,20 +95,67 @@ def test_inspected_call_is_judged_by_its_arguments(name: str, arguments: tuple[i
 @given(st.integers(0, NEWEST), st.lists(st.integers(0, 2**64 - 1), max_size=6))
 def test_every_other_call_passes(number: int, arguments: list[int]) -> None:
     """What no table names is allowed, whatever its arguments."""
-    named = {numbers[0] for table in (DENIED, ABSENT, INSPECTED) for numbers in table.values()}
+    named = {numbers[0] for table in (DENIED, SETUP, ABSENT, INSPECTED) for numbers in table.values()}
     if number not in named:
         assert verdict(X86[0], X86[2], number, *arguments) == ALLOWED
+
+
+@MACHINES
+def test_base_lets_through_what_confining_a_turn_takes(machine: tuple[str, int, int]) -> None:
+    """The filter that a zygote has itself refuses neither its own set-up calls nor a fork into new namespaces."""
+    name, place, arch = machine
+    base = [seccomp.base(name)]
+    assert {call for call, numbers in SETUP.items() if bpf.verdict(base, arch, numbers[place] or 0) != ALLOWED} == set()
+    assert bpf.verdict(base, arch, INSPECTED["clone"][place] or 0, 0x10000011) == ALLOWED
+
+
+@MACHINES
+def test_programs_are_refused_without_execute_and_by_no_exec_alone(machine: tuple[str, int, int]) -> None:
+    """Both ways of starting a program answer EPERM, whether a turn never could or was narrowed; else they pass."""
+    name, place, arch = machine
+    for numbers in EXECUTE.values():
+        number = numbers[place] or 0
+        assert verdict(name, arch, number) == ALLOWED
+        assert verdict(name, arch, number, execute=False) == errno.EPERM
+        assert bpf.verdict([seccomp.no_exec(name)], arch, number) == errno.EPERM
+
+
+@MACHINES
+@given(data=st.data())
+def test_no_exec_changes_nothing_else(machine: tuple[str, int, int], data: st.DataObject) -> None:
+    """Whatever is no program's start has the same verdict with and without it."""
+    name, place, arch = machine
+    number = data.draw(st.integers(0, NEWEST + 10))
+    arguments = data.draw(st.lists(st.integers(0, 2**64 - 1), max_size=6))
+    if number not in {numbers[place] for numbers in EXECUTE.values()}:
+        with_it = verdict(name, arch, number, *arguments, execute=False)
+        assert with_it == verdict(name, arch, number, *arguments)
+
+
+@MACHINES
+def test_every_filter_stands_by_itself(machine: tuple[str, int, int]) -> None:
+    """Each one kills a call of another architecture, whose numbers it does not know."""
+    name = machine[0]
+    programs = (seccomp.base(name), seccomp.turn(name, execute=True), seccomp.turn(name, execute=False), seccomp.no_exec(name))
+    assert [bpf.verdict([program], 0x40000003, 1) for program in programs] == [KILLED] * 4
+
+
+@MACHINES
+def test_what_every_turn_loads_is_short(machine: tuple[str, int, int]) -> None:
+    """The filter that costs each turn its loading is less than a fifth as long as the other."""
+    assert len(seccomp.turn(machine[0], execute=False)) < len(seccomp.base(machine[0])) / 5
 
 
 def test_program_fits_what_the_kernel_takes() -> None:
     """A program has at most 4096 instructions, and no jump is longer than its field."""
     for machine in seccomp.ARCHITECTURES:
-        program = seccomp.assemble(machine)
+        program = seccomp.base(machine)
         assert len(program) <= 4096
         assert all(0 <= jump <= 255 for _, yes, no, _ in program for jump in (yes, no))
 
 
 def test_architecture_without_a_table_is_refused() -> None:
     """No machine runs without a filter made for it."""
-    with pytest.raises(OSError, match="riscv64"):
-        seccomp.assemble("riscv64")
+    for assemble in (seccomp.base, seccomp.no_exec):
+        with pytest.raises(OSError, match="riscv64"):
+            assemble("riscv64")

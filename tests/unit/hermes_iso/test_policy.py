@@ -45,3 +45,12 @@ def test_policy_grants_no_more_when_more_is_denied(offered, allow, deny, further
     """Denying more never grants more."""
     narrow = ToolPolicy(allow, deny | further).grant(offered)
     assert set(narrow) <= set(ToolPolicy(allow, deny).grant(offered))
+
+
+@given(st.lists(NAMES), st.none() | SETS, SETS, st.dictionaries(st.sampled_from(["cli", "x"]), SETS))
+def test_widest_is_all_that_some_platform_is_granted(offered, allow, deny, by_platform):
+    """Nothing that a platform may call is missing, nothing that none may call is in it, and the order is that offered."""
+    policy = ToolPolicy(allow, deny, by_platform)
+    widest = policy.widest(offered)
+    assert set(widest) == {name for platform in ("cli", "x", "other") for name in policy.grant(offered, platform)}
+    assert [name for name in dict.fromkeys(offered) if name in widest] == list(widest)

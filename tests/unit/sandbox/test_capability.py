@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from hermes_iso_sandbox import UnsupportedSandboxError
-from hermes_iso_sandbox.capability import Capabilities, Check, bwrap_check, namespace_fix, require, seccomp_check
+from hermes_iso_sandbox.capability import (
+    Capabilities,
+    Check,
+    bwrap_check,
+    landlock_check,
+    namespace_fix,
+    require,
+    seccomp_check,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +64,22 @@ def test_seccomp_check_reads_what_the_kernel_offers(tmp_path: Path) -> None:
     (tmp_path / "proc/sys/kernel/seccomp").mkdir(parents=True)
     (tmp_path / "proc/sys/kernel/seccomp/actions_avail").write_text("kill_process errno allow\n", encoding="ascii")
     assert seccomp_check(tmp_path).ok
+
+
+@pytest.mark.parametrize(
+    ("abi", "found"),
+    [
+        (None, "not in this kernel: files rest on mounts and ownership alone"),
+        (7, "ABI 7"),
+        (5, "ABI 5"),
+        (4, "ABI 4, which does not know ioctls of devices (not judged)"),
+    ],
+)
+def test_landlock_check_says_what_is_missing_and_never_refuses(abi: int | None, found: str) -> None:
+    """A kernel with less of it, or none, runs sandboxes all the same, and the words say what that means."""
+    assert landlock_check(abi) == Check("landlock", True, found)
+
+
+def test_landlock_check_names_what_an_old_kernel_refuses() -> None:
+    """With the first ABI no file can be moved to another directory, which a person would look for elsewhere."""
+    assert "moves between directories" in landlock_check(1).found

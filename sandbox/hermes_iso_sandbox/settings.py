@@ -1,0 +1,36 @@
+"""What a zygote is told once about its confinement: the JSON form of `guest/confine.Settings`, as a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from hermes_iso_sandbox.bwrap import DEVICES, Plan, is_fresh
+from hermes_iso_sandbox.confinement import Confinement
+from hermes_iso_sandbox.wire import JsonObject
+
+FRESH_PLACES = ("/tmp", "/dev/shm", "/run")  # noqa: S108  # paths inside
+"""The file systems that every turn mounts for itself and may write."""
+
+
+def turn_settings(confinement: Confinement, plan: Plan) -> JsonObject:
+    """Return the settings of a sandbox's turns."""
+    return {
+        "limits": asdict(confinement.limits),
+        "cwd": confinement.cwd,
+        "env": dict(confinement.env),
+        "env_file": confinement.env_file,
+        "staged": [list(pair) for pair in plan.staged],
+        "symlinks": [list(pair) for pair in plan.late_symlinks],
+        "writable": writable_places(confinement),
+        "execute": confinement.execute,
+    }
+
+
+def writable_places(confinement: Confinement) -> list[str]:
+    """Return the paths inside below which a turn may write.
+
+    A bind below a fresh place is not among them: the place covers it, and its path is not to be relied on, because turns of a
+    session that share /tmp can rename the directories that lead to it.
+    """
+    further = (path for path in confinement.writable if not is_fresh(path))
+    return [*FRESH_PLACES, *(f"/dev/{name}" for name in DEVICES), *further]
