@@ -27,12 +27,14 @@ from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import (
     FloodError,
     GuestDiedError,
+    LimitError,
     ProtocolError,
     SandboxError,
     SandboxTimeoutError,
 )
 from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.processes import Processes, Session
+from hermes_iso_sandbox.watch import Guard, Watch
 from hermes_iso_sandbox.zygote import Forked, Zygote, start_zygote
 
 TURN_BYTES = 64 << 20
@@ -40,6 +42,8 @@ TURN_EVENTS = 20_000
 COSTLY = 0.001
 """Seconds of reading after which a message is followed by a pause of PAUSE_FACTOR times as long."""
 PAUSE_FACTOR = 4
+PROCESSES_PER_TURN = 4
+"""Of a sandbox's processes so many have to be there for each turn that it takes at a time: two are the turn itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,12 @@ class Sandbox:
 
     def __init__(self, zygote: Zygote, tasks: TaskGroup, limits: PoolLimits) -> None:
         self.zygote = zygote
+        self.watch = Watch(self)
         self.leases = 0
         self.retired = False
         self.sessions: dict[str, Session] = {}
-        self.places = anyio.Semaphore(limits.turns)
-        self._tasks = tasks
+        self.places = anyio.Semaphore(max(1, min(limits.turns, zygote.confinement.limits.processes // PROCESSES_PER_TURN)))
+        self.tasks = tasks
         self._limits = limits
         self._spares: list[tuple[Forked, socket.socket]] = []
         self._refilling = anyio.Lock()
@@ -80,7 +85,7 @@ class Sandbox:
 
     def session(self, name: str) -> Session:
         """Return what a session keeps here; beyond the bound, the longest unused one without a living process is forgotten."""
-        kept = self.sessions.pop(name, None) or Session(self.zygote, self._tasks)
+        kept = self.sessions.pop(name, None) or Session(self.zygote, self.tasks)
         self.sessions[name] = kept
         if len(self.sessions) > self._limits.sessions:
             idle = next(
@@ -208,9 +213,11 @@ class SandboxPool:
         self._sandboxes: dict[Confinement, Sandbox] = {}
         self._making: WeakValueDictionary[Confinement, _Making] = WeakValueDictionary()
         self._uids: set[int] = set()
+        self._guard: Guard | None = None
         self._tasks: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
+        self._guard = Guard()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         return self
@@ -219,9 +226,11 @@ class SandboxPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         assert self._tasks is not None
+        assert self._guard is not None
         with anyio.CancelScope(shield=True):
             for sandbox in [*self._sandboxes.values()]:
-                await sandbox.end()
+                await self._end(sandbox)
+            await self._guard.aclose()
         self._tasks.cancel_scope.cancel()
         if isinstance(error, anyio.get_cancelled_exc_class()):
             return await self._tasks.__aexit__(kind, error, trace)
@@ -234,16 +243,19 @@ class SandboxPool:
 
         session: names what background processes belong to; turns of one session see those of earlier ones.
         On leaving, by an answer, an error or cancellation, the turn's whole process tree is dead.
-        Raises SandboxError when no sandbox could be had, UnsupportedSandboxError when this machine can't.
+        Raises SandboxError when no sandbox could be had, UnsupportedSandboxError when this machine can't, LimitError when
+        the agent is over a limit; a limit that ends the turn makes a LimitError of what the body raises.
         """
         async with self._sandbox(confinement) as sandbox, sandbox.places:
+            await sandbox.watch.admit()
             kept = sandbox.session(session)
             kept.leases += 1
             try:
                 forked, sock = await sandbox.take(kept)
                 try:
                     async with await _stream(sock) as stream:
-                        yield Lease(forked, stream, Processes(kept, forked))
+                        with sandbox.watch.over(forked):
+                            yield Lease(forked, stream, Processes(kept, forked))
                 finally:
                     sock.close()
                     await sandbox.zygote.kill(forked)
@@ -283,6 +295,8 @@ class SandboxPool:
         """Make the sandbox of a confinement ahead of its first turn."""
         async with self._sandbox(confinement) as sandbox:
             await sandbox.refill()
+            with contextlib.suppress(LimitError):
+                await sandbox.watch.admit()
 
     def statistics(self) -> Mapping[str, int]:
         """Return counts: sandboxes, leases, background processes."""
@@ -302,6 +316,7 @@ class SandboxPool:
             if sandbox is None or not sandbox.is_usable():
                 sandbox = await self._make(confinement)
             sandbox.leases += 1
+        sandbox.watch.start(sandbox.tasks)
         self._sandboxes[confinement] = self._sandboxes.pop(confinement, sandbox)  # the most recently used comes last
         try:
             yield sandbox
@@ -312,19 +327,21 @@ class SandboxPool:
 
     async def _make(self, confinement: Confinement) -> Sandbox:
         """Start a sandbox, retiring older ones of the same home and the least recently used idle ones beyond the bound."""
-        if self._tasks is None:
+        if self._tasks is None or self._guard is None:
             raise SandboxError("The pool is not open: use it in `async with`.")
         for other in [each for each in self._sandboxes.values() if each.zygote.confinement.home == confinement.home]:
             await self._retire(other)
         idle = [each for each in self._sandboxes.values() if each.idle]
         for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
             await self._retire(other)
+        cgroup = self._guard.make(confinement)
         uid = secrets.choice([uid for uid in HOST_UIDS if uid not in self._uids])
         self._uids.add(uid)
         try:
-            zygote = await start_zygote(confinement, self._tasks, uid)
+            zygote = await start_zygote(confinement, self._tasks, uid, cgroup)
         except BaseException:
             self._uids.discard(uid)
+            self._guard.remove(cgroup)
             raise
         sandbox = Sandbox(zygote, self._tasks, self._limits)
         self._sandboxes[confinement] = sandbox
@@ -342,6 +359,8 @@ class SandboxPool:
         self._forget(sandbox)
         with anyio.CancelScope(shield=True):
             await sandbox.end()
+            assert self._guard is not None
+            self._guard.remove(sandbox.zygote.cgroup)
         self._uids.discard(sandbox.zygote.uid)
 
     def _forget(self, sandbox: Sandbox) -> None:

@@ -6,12 +6,12 @@ import contextlib
 import itertools
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import anyio
 from anyio.abc import TaskGroup, UNIXSocketStream
 
 from hermes_iso_sandbox import launch, wire
+from hermes_iso_sandbox.cgroups import Cgroup
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.system import find_system, guest_code
@@ -21,22 +21,29 @@ KILL_TIMEOUT = 5.0
 
 
 class Forked:
-    """One turn or command that the zygote forked; `status` is as a shell shows it once `gone` is set, None if unknown."""
+    """One turn or command that the zygote forked; `status` is as a shell shows it once `gone` is set, None if unknown.
 
-    __slots__ = ("gone", "number", "status")
+    why: what the host ended it for, when it was a limit.
+    """
+
+    __slots__ = ("gone", "number", "status", "why")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.gone = anyio.Event()
         self.status: int | None = None
+        self.why: SandboxError | None = None
 
 
 class Zygote:
     """A running sandbox of one confinement, as the host sees it. Made by `start_zygote`."""
 
-    def __init__(self, confinement: Confinement, uid: int, launched: launch.Launched, control: UNIXSocketStream) -> None:
+    def __init__(
+        self, confinement: Confinement, uid: int, cgroup: Cgroup, launched: launch.Launched, control: UNIXSocketStream
+    ) -> None:
         self.confinement = confinement
         self.uid = uid
+        self.cgroup = cgroup
         self.dead = anyio.Event()
         self._launched = launched
         self._control = control
@@ -70,6 +77,10 @@ class Zygote:
     ) -> Forked:
         """Fork a command on these three descriptors; the caller keeps and closes its own copies."""
         return await self._spawn(list(stdio), kind="command", argv=list(argv), cwd=cwd or "", env=dict(env), shared=shared)
+
+    async def fork_usage(self, stdio: tuple[int, int, int], **what: object) -> Forked:
+        """Fork a process that counts what directories take up and writes that to its stdout; see guest.usage."""
+        return await self._spawn(list(stdio), kind="usage", **what)
 
     async def kill(self, forked: Forked) -> None:
         """End a turn or command and return when its pid namespace is empty. Cancelling does not cut it short.
@@ -175,9 +186,12 @@ class Zygote:
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
                     raise SandboxError("The sandbox is gone.") from error
 
-    async def wait_ready(self, settings: wire.JsonObject) -> None:
-        """Configure the zygote and wait until it serves. Raise SandboxError with bwrap's words when it does not."""
-        await self._send(t="configure", settings=settings)
+    async def wait_ready(self, settings: wire.JsonObject, procs: Sequence[int] = ()) -> None:
+        """Configure the zygote and wait until it serves. Raise SandboxError with bwrap's words when it does not.
+
+        procs: cgroup.procs of the groups that it joins.
+        """
+        await self._send(procs, t="configure", settings=settings)
         with anyio.move_on_after(START_TIMEOUT):
             await self._settled.wait()
         if self.dead.is_set() or not self._settled.is_set():
@@ -185,29 +199,31 @@ class Zygote:
             raise SandboxError(f"The sandbox did not start: {self._launched.last_words}")
 
 
-async def start_zygote(confinement: Confinement, tasks: TaskGroup, uid: int) -> Zygote:
+async def start_zygote(confinement: Confinement, tasks: TaskGroup, uid: int, cgroup: Cgroup) -> Zygote:
     """Start the sandbox of a confinement and return when it can fork. `tasks` carries its reader until it ends.
 
-    uid: the host uid that the sandbox gets under a root gateway.
+    uid: the host uid that the sandbox gets under a root gateway. cgroup: the groups that bound it.
 
     Raises SandboxError when it does not start, UnsupportedSandboxError when this machine can't; cancelling ends it.
     """
-    launched = launch.start(confinement, find_system(confinement.python), guest_code(), uid)
-    try:
-        await launched.find_init()
-        zygote = Zygote(confinement, uid, launched, await UNIXSocketStream.from_socket(launched.control))
-        tasks.start_soon(zygote.serve)
-        await zygote.wait_ready(
-            {
-                "limits": asdict(confinement.limits),
-                "cwd": confinement.cwd,
-                "env_file": confinement.env_file,
-                "staged": [list(pair) for pair in launched.plan.staged],
-                "symlinks": [list(pair) for pair in launched.plan.late_symlinks],
-            }
-        )
-    except BaseException:
-        await launched.end()
-        launched.control.close()
-        raise
+    with cgroup.opened() as procs:
+        launched = launch.start(confinement, find_system(confinement.python), guest_code(), uid)
+        try:
+            await launched.find_init()
+            zygote = Zygote(confinement, uid, cgroup, launched, await UNIXSocketStream.from_socket(launched.control))
+            tasks.start_soon(zygote.serve)
+            await zygote.wait_ready(
+                {
+                    "limits": cgroup.process_limits(confinement.limits),
+                    "cwd": confinement.cwd,
+                    "env_file": confinement.env_file,
+                    "staged": [list(pair) for pair in launched.plan.staged],
+                    "symlinks": [list(pair) for pair in launched.plan.late_symlinks],
+                },
+                procs,
+            )
+        except BaseException:
+            await launched.end()
+            launched.control.close()
+            raise
     return zygote

@@ -11,7 +11,7 @@ import os
 import resource
 from dataclasses import dataclass, field
 
-from hermes_iso_sandbox.guest import kernel, seccomp
+from hermes_iso_sandbox.guest import bounds, kernel, seccomp
 
 _TMPFS = kernel.MS_NOSUID | kernel.MS_NODEV
 _MASKED = ("acpi", "asound", "kallsyms", "kcore", "keys", "kmsg", "kpagecount", "kpageflags", "latency_stats",
@@ -44,6 +44,7 @@ class Shared:
 
 def confine(settings: Settings, shared: Shared | None) -> None:
     """Put this process into its own namespaces and give up everything that it will not need."""
+    bounds.die_first()
     if shared is None:
         kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET)
         kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
