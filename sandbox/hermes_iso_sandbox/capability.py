@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_iso_sandbox import bwrap, launch
+from hermes_iso_sandbox.cgroups import CONTROLLERS, Found, find
+from hermes_iso_sandbox.enforcement import FIX
 from hermes_iso_sandbox.errors import UnsupportedSandboxError
 from hermes_iso_sandbox.identity import HOST_UIDS, LAUNCHER, STAGE
 
@@ -22,24 +24,25 @@ INSTALL = "sudo apt-get install bubblewrap"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that a sandbox needs: what was found and, when not `ok`, what to do."""
+    """What was found of one thing and, when not `ok`, what to do. Without one that is not `needed`, sandboxes can be had."""
 
     name: str
     ok: bool
     found: str
     fix: str = ""
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """All checks; the machine can run sandboxes when every one is ok."""
+    """All checks; the machine can run sandboxes when every one that is needed is ok."""
 
     checks: tuple[Check, ...]
 
     @property
     def ok(self) -> bool:
         """True when sandboxes can be had."""
-        return all(check.ok for check in self.checks)
+        return all(check.ok or not check.needed for check in self.checks)
 
 
 def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:  # noqa: S108  # only its file system counts
@@ -49,12 +52,13 @@ def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:
         checks.append(_namespaces(root))
     if all(check.ok for check in checks):
         checks.append(_identity(home))
+    checks.append(cgroup_check(find(root)))
     return Capabilities(tuple(checks))
 
 
 def require(capabilities: Capabilities) -> None:
     """Raise UnsupportedSandboxError, with every fix, unless sandboxes can be had."""
-    missing = [check for check in capabilities.checks if not check.ok]
+    missing = [check for check in capabilities.checks if check.needed and not check.ok]
     if missing:
         raise UnsupportedSandboxError(
             "This machine can't isolate agents, so nothing was started. "
@@ -142,6 +146,13 @@ def _identity(home: Path) -> Check:
         return Check("identity", True, found)
     fix = "Run the gateway as an ordinary user, or put the home on ext4, xfs, btrfs or tmpfs."
     return Check("identity", False, " ".join(answer.stderr.split())[:300], fix)
+
+
+def cgroup_check(found: Found) -> Check:
+    """Tell which cgroup controllers can be used; agents run without, less bounded."""
+    usable = [f"{name} (v{found.version(name)})" for name in CONTROLLERS if name not in found.missing]
+    said = [f"{', '.join(usable)} can be used" if usable else "", *sorted({*found.missing.values()})]
+    return Check("cgroups", not found.missing, "; ".join(filter(None, said)), f"{FIX}." if found.missing else "", needed=False)
 
 
 def namespace_fix(root: Path) -> str:

@@ -158,17 +158,8 @@ class Cgroup:
             yield [file.fileno() for file in files]
 
     def process_limits(self, limits: Limits) -> dict[str, int]:
-        """Return the limits that each process keeps by itself: tighter where no group bounds them all together."""
-        memory_bounded = any("memory" in place.controllers for place in self._directories.values())
-        least = limits.address_space if memory_bounded else min(limits.address_space, limits.memory or limits.address_space)
-        return {
-            "address_space": least,
-            "processes": limits.processes,
-            "open_files": limits.open_files,
-            "file_size": min(limits.file_size, limits.disk or limits.file_size),
-            "cpu_seconds": limits.cpu_seconds,
-            "tmp_bytes": limits.tmp_bytes,
-        }
+        """Return the limits that each process of this group keeps by itself."""
+        return process_limits(limits, memory_bounded=any("memory" in each.controllers for each in self._directories.values()))
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel has killed here because memory ran out."""
@@ -277,6 +268,19 @@ def settings(place: Place, limits: Limits) -> dict[str, str]:
         }
     files = (item for controller in CONTROLLERS if controller in place.controllers for item in wanted[controller].items())
     return {name: value for name, value in files if value}
+
+
+def process_limits(limits: Limits, *, memory_bounded: bool) -> dict[str, int]:
+    """Return the limits that each process, file or turn keeps by itself: tighter where no group bounds all memory together."""
+    memory = limits.address_space if memory_bounded or limits.memory is None else limits.memory
+    return {
+        "address_space": min(limits.address_space, memory),
+        "processes": limits.processes,
+        "open_files": limits.open_files,
+        "file_size": min(limits.file_size, limits.file_size if limits.disk is None else limits.disk),
+        "cpu_seconds": limits.cpu_seconds,
+        "tmp_bytes": limits.tmp_bytes,
+    }
 
 
 def sweep(base: Path) -> None:

@@ -144,6 +144,6 @@ def judge(counted: Counted, limits: Limits, name: str) -> LimitError | None:
 def size_text(size: int) -> str:
     """Return a number of bytes as a config has it: 512M."""
     for letter, unit in (("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)):
-        if size >= unit:
-            return f"{round(size / unit, 1):g}{letter}"
+        if size % unit == 0:
+            return f"{size // unit}{letter}"
     return f"{size}"
