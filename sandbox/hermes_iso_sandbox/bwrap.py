@@ -24,8 +24,7 @@ CODE_TARGET = "/opt/hermes-iso.zip"
 STAGED = "/.staged"
 DIRECTORIES = ("/dev/shm", "/etc", "/etc/ssl", "/home", "/opt", "/run", "/tmp", "/var", STAGED)  # noqa: S108  # inside
 FRESH = ("/tmp", "/run", "/dev/shm", "/var/tmp", "/var/run")  # noqa: S108  # paths inside; the last two are links to the first
-CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_SYS_RESOURCE",
-                "CAP_SYS_PTRACE")  # fmt: skip
+CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETPCAP", "CAP_SYS_CHROOT", "CAP_SYS_RESOURCE")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 ETC_FROM_HOST = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic",
                  "magic.mime", "mime.types", "protocols", "services", "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs",

@@ -52,7 +52,7 @@ def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:
         checks.append(_namespaces(root))
     if all(check.ok for check in checks):
         checks.append(_identity(home))
-    checks.append(cgroup_check(find(root)))
+    checks += [uid_check(root, as_root=os.geteuid() == 0), cgroup_check(find(root))]
     return Capabilities(tuple(checks))
 
 
@@ -146,6 +146,31 @@ def _identity(home: Path) -> Check:
         return Check("identity", True, found)
     fix = "Run the gateway as an ordinary user, or put the home on ext4, xfs, btrfs or tmpfs."
     return Check("identity", False, " ".join(answer.stderr.split())[:300], fix)
+
+
+def uid_check(root: Path, *, as_root: bool) -> Check:
+    """Tell whether anybody else has the host uids that agents get under a root gateway. Source: passwd(5), subuid(5)."""
+    wanted = f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}"
+    if not as_root:
+        return Check("uid range", True, "not needed: agents run as this user", needed=False)
+    users = [(name, int(uid), 1) for name, _, uid, *_ in _entries(root / "etc/passwd", 3)]
+    users += [(name, int(start), int(count)) for name, start, count, *_ in _entries(root / "etc/subuid", 3)]
+    taken = sorted({name for name, start, count in users if start < HOST_UIDS.stop and start + count > HOST_UIDS.start})
+    if not taken:
+        return Check("uid range", True, f"{wanted} is free for agents", needed=False)
+    names = " and ".join(taken)
+    fix = f"Give {names} other uids in /etc/passwd or /etc/subuid: who has one can signal and read agents' processes."
+    return Check("uid range", False, f"{wanted}, which agents use, also belongs to {names}", fix, needed=False)
+
+
+def _entries(file: Path, least: int) -> list[list[str]]:
+    """Return the words of each line of a file like /etc/passwd that has numbers where it should."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = [line.split(":") for line in lines]
+    return [words for words in found if len(words) >= least and words[2].isdecimal()]
 
 
 def cgroup_check(found: Found) -> Check:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import anyio
 import pytest
 
-from hermes_iso_sandbox import LimitError, Limits, SandboxPool
-from hermes_iso_sandbox.cgroups import find
-from tests.support.pools import output_of, run_pool, simple_confinement
+from hermes_iso_sandbox import LimitError, Limits, SandboxPool, wire
+from hermes_iso_sandbox.cgroups import PREFIX, find
+from hermes_iso_sandbox.counting import count
+from hermes_iso_sandbox.zygote import Zygote
+from tests.support.pools import echo_request, output_of, run_pool, simple_confinement
 
 MEMORY = pytest.mark.skipif("memory" in find().missing, reason=f"memory: {find().missing.get('memory')}")
 CPU = pytest.mark.skipif("cpu" in find().missing, reason=f"cpu: {find().missing.get('cpu')}")
+SANDBOX = str(Path(__file__).parents[2] / "sandbox")
 HOG = (
     "import sys, time; kept = bytearray({size} << 20); kept[::4096] = b'x' * len(kept[::4096]); print('got it'); time.sleep(60)"
 )
@@ -143,3 +149,105 @@ def test_directories_over_a_limit_end_the_turn_and_keep_the_next_one_out(
         assert pool.statistics()["processes"] == 0
 
     run_pool(scenario)
+
+
+def test_background_process_is_watched_after_its_turn(tmp_path: Path) -> None:
+    """What a process writes when no turn runs any more counts all the same, and ends it."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a", limits=Limits(disk=8 << 20))
+        async with turn_with(
+            pool, confinement, "until [ -e go ]; do sleep 0.05; done; dd if=/dev/zero of=big; sleep 60"
+        ) as made:
+            process = made[1]
+        (tmp_path / "a" / "go").touch()
+        with anyio.fail_after(30):
+            await process.wait()
+        assert process.exit_status == 137
+
+    run_pool(scenario)
+
+
+def test_counting_a_hostile_tree_ends_and_leaves_it_as_it_is(tmp_path: Path) -> None:
+    """Directories that become symlinks and move while they are counted lead nowhere and break nothing."""
+    source = (
+        "import os, sys\n"
+        "for n in range(50): os.makedirs(f't/{n}/x', exist_ok=True)\n"
+        "print('made', flush=True)\n"
+        "while True:\n"
+        " for n in range(50):\n"
+        "  os.rename(f't/{n}', 't/away'); os.symlink('/usr', f't/{n}'); os.unlink(f't/{n}'); os.rename('t/away', f't/{n}')\n"
+    )
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a", limits=Limits(inodes=400))
+        async with turn_with(pool, confinement, python_command(tmp_path / "a", source)) as (lease, process):
+            while b"made" not in process.output:
+                await anyio.sleep(0.01)
+            for _ in range(20):
+                counted = await count(living_zygote(pool))
+                assert counted is not None
+                assert (counted.end, counted.inodes < 200) == ("all", True)
+            await lease.send(echo_request("fine"))
+            assert await lease.receive() == wire.TurnDone("fine")
+            assert process.exit_status is None
+            await process.kill()
+
+    run_pool(scenario)
+
+
+def living_zygote(pool: SandboxPool) -> Zygote:
+    """Return the zygote of the pool's one sandbox."""
+    (sandbox,) = pool._sandboxes.values()
+    return sandbox.zygote
+
+
+def test_turn_steps_behind_the_gateway_and_sees_no_cgroup_of_the_host(tmp_path: Path) -> None:
+    """Lower priority, first to die when memory runs out, and no name of the host's groups."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+        said = await output_of(pool, confinement, "nice; cat /proc/self/oom_score_adj; cat /proc/self/cgroup")
+        nice, score, *groups = said.split("\n")
+        assert (int(nice), score) == (os.nice(0) + 5, "500")
+        assert [group for group in groups if group and not group.endswith(":/")] == []
+
+    run_pool(scenario)
+
+
+def own_groups() -> set[Path]:
+    """Return the directories of gateways that lie where this process would make its own."""
+    return {path for place in find().places for path in place.base.glob(f"{PREFIX}*")}
+
+
+@MEMORY
+def test_pool_leaves_no_cgroup_and_sweeps_those_of_a_killed_one(tmp_path: Path) -> None:
+    """An orderly end removes everything; what a killed gateway left, the next one removes, and nothing of a living one."""
+    script = (
+        "import anyio, sys\nfrom pathlib import Path\nfrom hermes_iso_sandbox import Confinement, SandboxPool\n"
+        "async def main():\n async with SandboxPool() as pool:\n"
+        "  await pool.warm(Confinement(Path(sys.argv[1])))\n  print('up', flush=True)\n  await anyio.sleep(60)\n"
+        "anyio.run(main, backend='trio')\n"
+    )
+    (tmp_path / "b").mkdir()
+
+    async def scenario(pool: SandboxPool) -> None:
+        before = own_groups()
+        argv = [sys.executable, "-c", script, str(tmp_path / "b")]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": SANDBOX}) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "up\n"
+            made = own_groups() - before
+            assert any((path / "1").is_dir() for path in made)
+            async with SandboxPool():
+                assert made <= own_groups()
+            other.kill()
+        with anyio.fail_after(20):
+            while made & own_groups():
+                async with SandboxPool():  # the kernel may still be ending what was in them
+                    await anyio.sleep(0.05)
+        await output_of(pool, simple_confinement(tmp_path / "a"), "true")
+
+    kept = own_groups()
+    run_pool(scenario)
+    assert own_groups() <= kept

@@ -5,8 +5,9 @@ no symlink is followed, no other file system entered, and the count ends early o
 no honest tree has, or when its time is up. A directory that its owner may not read is made readable for its owner: else
 taking away that permission would hide what is in it. A file with several names counts once.
 
-What has no name any more still takes up space while a process holds it open; `held_open` counts that, from /proc.
-What remains: files that are mapped but no longer open, or on their way through a socket, have no name and no descriptor.
+What has no name any more still takes up space while a process holds it open; `add_held_open` counts that, from /proc.
+What remains: nameless files that are mapped but no longer open, on their way through a socket, or held by a process that made
+itself undumpable, whose /proc entries the kernel then closes to everybody in the sandbox. They go with that process.
 """
 
 from __future__ import annotations
