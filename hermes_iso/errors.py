@@ -67,7 +67,7 @@ class ModelError(HermesIsoError):
 
 
 class TurnError(HermesIsoError):
-    """A turn failed. `kind` is a word for programs: a ModelError's kind, or timeout, guest_died, protocol, flood, internal."""
+    """A turn failed. `kind` is a word: a ModelError's kind, or timeout, limit, guest_died, protocol, flood, internal."""
 
     def __init__(self, kind: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

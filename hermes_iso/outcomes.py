@@ -9,7 +9,7 @@ from hermes_iso.errors import ConfigError, ModelError, TurnError
 from hermes_iso.history import MalformedHistoryError, Message, check_history, clean_text
 from hermes_iso.messages import Usage
 from hermes_iso_sandbox import wire
-from hermes_iso_sandbox.errors import FloodError, GuestDiedError, ProtocolError, SandboxError
+from hermes_iso_sandbox.errors import FloodError, GuestDiedError, LimitError, ProtocolError, SandboxError
 
 SHOWN_LENGTH = 500
 """Most characters of a guest's own word on a failure, or of a preview of a tool's arguments."""
@@ -69,6 +69,8 @@ def translated(error: ConfigError | SandboxError) -> TurnError:
             return TurnError("flood", str(error))
         case ProtocolError():
             return TurnError("protocol", str(error))
+        case LimitError():
+            return TurnError("limit", str(error))
         case GuestDiedError():
             return TurnError("guest_died", str(error))
     return TurnError("internal", "No sandbox could be had for this turn; the gateway's log says why.")

@@ -22,7 +22,7 @@ from hermes_iso.envfile import EnvFile, parse_env
 from hermes_iso.errors import ConfigError, Problem
 from hermes_iso.held_names import HeldNames
 from hermes_iso.profile_files import TEXT_LIMIT, UnreadableError, config_inside, env_inside, read_bounded
-from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile
+from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 
 HERMES = "/hermes"
 WORKSPACE = "/workspace"
@@ -96,6 +96,7 @@ class Profile:
     path: tuple[str, ...] = ()
     held: HeldNames = field(default_factory=HeldNames)
     timezone: str = "UTC"
+    limits: Limits = field(default_factory=Limits)
     background_timeout: float = 3600.0
     _generated: _Generated = field(default_factory=_Generated, repr=False, compare=False)
 
@@ -184,6 +185,7 @@ class Profile:
             ),
             env_file=f"{HERMES}/.env",
             cwd=self.cwd,
+            limits=self.limits,
             background_timeout=self.background_timeout,
         )
 

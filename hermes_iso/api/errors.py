@@ -22,6 +22,7 @@ TURN_STATUS: Mapping[str, int] = {
     "rate_limited": 429,
     "busy": 429,
     "internal": 500,
+    "limit": 500,
     "guest_died": 500,
     "guest_error": 500,
     "protocol": 500,

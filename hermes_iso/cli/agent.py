@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from cyclopts import App
 
 from hermes_iso.agents import Agent
+from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
-from hermes_iso.cli.unbounded import NOT_BOUNDED
 from hermes_iso.config.schema import Config
 from hermes_iso.tools import TOOLS
-from hermes_iso_sandbox.confinement import Limits
 
 
 def add_commands(app: App) -> None:
@@ -48,14 +46,17 @@ def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) 
         return 0
     lists = {key: ", ".join(agent[key]) or "-" for key in ("tools", "env_visible", "env_held")}
     shown = {**agent, **lists, "model": model_text(agent), "default": "yes" if agent["default"] else "no"}
-    for key in ("limits", "not_bounded"):
-        shown[key] = "; ".join(f"{what}: {bound}" for what, bound in agent[key].items())
-    print_table([(f"{key}:", str(value)) for key, value in shown.items()])
+    rows: list[tuple[str, ...]] = [
+        (f"{key}:", str(value)) for key, value in shown.items() if key not in ("limits", "enforced", "not_bounded")
+    ]
+    rows += [(f"limit {name}:", value) for name, value in limit_rows(agent)]
+    print_table(rows)
     return 0
 
 
 def describe(config: Config, agent: Agent) -> dict[str, Any]:
     """Return what `agent show --json` prints. Nothing in it is secret: names of variables, never values."""
+    bounds = describe_limits(agent.profile.limits)
     return {
         "id": agent.id,
         "default": agent.id == config.default_agent,
@@ -68,13 +69,13 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
         "tools": list(agent.policy.grant(TOOLS)),
         "env_visible": list(agent.profile.env_visible),
         "env_held": list(agent.profile.env_held),
+        **bounds,
         "limits": {
-            **asdict(Limits()),
+            **bounds["limits"],
             "turn_timeout": agent.turn_timeout,
             "background_timeout": agent.background_timeout,
             "max_iterations": agent.max_iterations,
         },
-        "not_bounded": dict(NOT_BOUNDED),
     }
 
 

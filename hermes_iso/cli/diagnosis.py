@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.options import print_table, warnings_of
-from hermes_iso.cli.unbounded import NOT_BOUNDED
 from hermes_iso.config.load import load_config
 from hermes_iso.errors import ConfigError
 from hermes_iso_sandbox.capability import probe
@@ -23,8 +23,7 @@ def examine(home: Path) -> dict[str, Any]:
         "isolation": "namespace" if capabilities.ok else None,
         "checks": [asdict(check) for check in capabilities.checks],
         "config": _examine_config(home),
-        "limits": asdict(Limits()),
-        "not_bounded": dict(NOT_BOUNDED),
+        **describe_limits(Limits()),
     }
 
 
@@ -50,7 +49,11 @@ def _examine_config(home: Path) -> dict[str, Any]:
 def print_report(report: dict[str, Any]) -> None:
     """Print what `examine` returned, for a person."""
     rows: list[tuple[str, ...]] = [
-        (check["name"], "ok" if check["ok"] else "MISSING", " ".join(filter(None, (check["found"], check["fix"]))))
+        (
+            check["name"],
+            "ok" if check["ok"] else "MISSING" if check["needed"] else "absent",
+            " ".join(filter(None, (check["found"], check["fix"]))),
+        )
         for check in report["checks"]
     ]
     config = report["config"]
@@ -60,7 +63,7 @@ def print_report(report: dict[str, Any]) -> None:
     rows += [("config", "warning", warning) for warning in config["warnings"]]
     for agent, names in config["agents"].items():
         rows += [(f".env of {agent}", what, ", ".join(names[f"env_{what}"]) or "-") for what in ("visible", "held")]
-    rows += [("limit", name, str(value)) for name, value in report["limits"].items()]
+    rows += [("limit", *row) for row in limit_rows(report)]
     print_table(rows)
     for what, how in report["not_bounded"].items():
         print(f"{what}: {how}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Annotated
@@ -40,11 +40,11 @@ def run(
         raise UsageError(f"--port must be a number from 0 to 65535, and {port} is not.")
     with demo_config() if demo else nullcontext(read_config(home)) as found:
         config = with_port(found, port)
-        prepare(config, level=logging.INFO)
+        unbounded = prepare(config, level=logging.INFO)
         _raise_descriptor_limit()
         for warning in warnings_of(config):
             say(f"warning: {warning}")
-        trio.run(_serve_until_signal, config, demo)
+        trio.run(_serve_until_signal, config, demo, [*unbounded])
     return 0
 
 
@@ -65,23 +65,25 @@ def with_port(config: Config, port: int | None) -> Config:
     return config if port is None else replace(config, api=replace(config.api, port=port))
 
 
-def ready_line(config: Config, url: str, *, show_key: bool) -> str:
+def ready_line(config: Config, url: str, *, show_key: bool, unbounded: Sequence[str] = ()) -> str:
     """Return the one line that says what is served; scripts read it."""
     assert config.api is not None
     parts = [f"ready url={url}", f"agents={','.join(config.agents)}"]
     if show_key:
         parts.append(f"key={config.api.keys[0].key}")
+    if names := ",".join(unbounded):
+        parts.append(f"unbounded={names}")
     if config.not_served:
         reasons = [f"{agent}:{reason.replace(',', ';')}" for agent, reason in config.not_served.items()]
         parts.append(f"notserved={','.join(reasons)}")
     return " ".join(parts)
 
 
-async def _serve_until_signal(config: Config, demo: bool) -> None:
+async def _serve_until_signal(config: Config, demo: bool, unbounded: Sequence[str]) -> None:
     """Serve; the first signal drains, the second ends what still runs."""
 
     def announce(url: str) -> None:
-        print(ready_line(config, url, show_key=demo), flush=True)
+        print(ready_line(config, url, show_key=demo, unbounded=unbounded), flush=True)
         if demo:
             print(what_to_try(config, url), flush=True)
 

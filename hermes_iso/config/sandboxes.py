@@ -61,6 +61,7 @@ class ProfileBuilder:
             path=tuple(filter(None, (self._path_entry(text, i) for i, text in numbered(sandbox.path)))),
             held=HeldNames(referred, self._handed_back(HeldNames(referred))),
             timezone=self._timezone(),
+            limits=sandbox.limits(),
             background_timeout=sandbox.background_timeout,
         )
 

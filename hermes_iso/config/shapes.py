@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 
 from hermes_iso.config.problems import ProblemList, possible
+from hermes_iso.config.sizes import size_reader
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
+from hermes_iso_sandbox.confinement import Limits
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -99,12 +101,28 @@ class SandboxShape(_Shape):
     """`agents.<id>.sandbox`: how the agent's turns are confined."""
 
     isolation: Literal["namespace"] = "namespace"
+    memory: Annotated[int, BeforeValidator(size_reader("32M"))] = Field(default="512M", validate_default=True)
+    pids: Annotated[int, Field(ge=16, le=1 << 20)] = 128
+    cpu: Annotated[float, Field(ge=0.01, le=1024)] = 1.0
+    disk: Annotated[int, BeforeValidator(size_reader("1M"))] = Field(default="2G", validate_default=True)
+    inodes: Annotated[int, Field(ge=100, le=1 << 40)] = 200_000
     turn_timeout: Seconds = 600.0
     background_timeout: Seconds = 3600.0
     writable: Texts = Field(default_factory=list)
     readable: Texts = Field(default_factory=list)
     path: Texts = Field(default_factory=list)
     env: Texts = Field(default_factory=list)
+
+    def limits(self) -> Limits:
+        """Return the limits of the sandbox. One that the config writes out must hold, a default holds where it can."""
+        return Limits(
+            memory=self.memory,
+            processes=self.pids,
+            cpu=self.cpu,
+            disk=self.disk,
+            inodes=self.inodes,
+            required=frozenset({"memory", "pids", "cpu", "disk", "inodes"} & self.model_fields_set),
+        )
 
 
 class AgentShape(_Shape):
@@ -262,6 +280,8 @@ def _sentence(path: KeyPath, wrong: dict[str, Any]) -> str:
         return f"must be {context.get('expected')}, found {found!r:.60}"
     if kind in ("string_too_short", "too_short"):
         return "must not be empty; write something, or remove it"
+    if kind == "size":
+        return f"must be a size such as 512M or 2G (a whole number with K, M or G), found {found!r:.60}"
     if kind in _BOUNDS:
         return f"must be {_BOUNDS[kind]} {next(iter(context.values()), '')}, found {found!r:.60}"
     return f"must be {_WANTED.get(kind, 'of another kind')}, found {kind_of(found)}{_hint(kind, found)}"

@@ -4,6 +4,7 @@ from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 from hermes_iso_sandbox.errors import (
     FloodError,
     GuestDiedError,
+    LimitError,
     ProtocolError,
     SandboxError,
     SandboxTimeoutError,
@@ -19,6 +20,7 @@ __all__ = [
     "FloodError",
     "GuestDiedError",
     "Lease",
+    "LimitError",
     "Limits",
     "Narrowing",
     "PoolLimits",

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_iso_sandbox import bwrap, launch
+from hermes_iso_sandbox.cgroups import CONTROLLERS, Found, find
+from hermes_iso_sandbox.enforcement import FIX
 from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
 from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.mounts import clone_mount, map_owners
@@ -24,24 +26,25 @@ INSTALL = "sudo apt-get install bubblewrap"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that a sandbox needs: what was found and, when not `ok`, what to do."""
+    """What was found of one thing and, when not `ok`, what to do. Without one that is not `needed`, sandboxes can be had."""
 
     name: str
     ok: bool
     found: str
     fix: str = ""
+    needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """All checks; the machine can run sandboxes when every one is ok."""
+    """All checks; the machine can run sandboxes when every one that is needed is ok."""
 
     checks: tuple[Check, ...]
 
     @property
     def ok(self) -> bool:
         """True when sandboxes can be had."""
-        return all(check.ok for check in self.checks)
+        return all(check.ok or not check.needed for check in self.checks)
 
 
 def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:  # noqa: S108  # only its file system counts
@@ -51,12 +54,13 @@ def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:
         checks.append(_namespaces(root))
     if all(check.ok for check in checks):
         checks.append(_identity(home))
+    checks += [uid_check(root, as_root=os.geteuid() == 0), cgroup_check(find(root))]
     return Capabilities(tuple(checks))
 
 
 def require(capabilities: Capabilities) -> None:
     """Raise UnsupportedSandboxError, with every fix, unless sandboxes can be had."""
-    missing = [check for check in capabilities.checks if not check.ok]
+    missing = [check for check in capabilities.checks if check.needed and not check.ok]
     if missing:
         raise UnsupportedSandboxError(
             "This machine can't isolate agents, so nothing was started. "
@@ -162,6 +166,38 @@ def _identity(home: Path) -> Check:
         return Check("identity", False, f"{home}: {getattr(error, 'strerror', None) or error}", fix)
     found = f"each agent runs as a uid of its own in {HOST_UIDS.start}-{HOST_UIDS.stop - 1}, through id-mapped mounts"
     return Check("identity", True, found)
+
+
+def uid_check(root: Path, *, as_root: bool) -> Check:
+    """Tell whether anybody else has the host uids that agents get under a root gateway. Source: passwd(5), subuid(5)."""
+    wanted = f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}"
+    if not as_root:
+        return Check("uid range", True, "not needed: agents run as this user", needed=False)
+    users = [(name, int(uid), 1) for name, _, uid, *_ in _entries(root / "etc/passwd", 3)]
+    users += [(name, int(start), int(count)) for name, start, count, *_ in _entries(root / "etc/subuid", 3)]
+    taken = sorted({name for name, start, count in users if start < HOST_UIDS.stop and start + count > HOST_UIDS.start})
+    if not taken:
+        return Check("uid range", True, f"{wanted} is free for agents", needed=False)
+    names = " and ".join(taken)
+    fix = f"Give {names} other uids in /etc/passwd or /etc/subuid: who has one can signal and read agents' processes."
+    return Check("uid range", False, f"{wanted}, which agents use, also belongs to {names}", fix, needed=False)
+
+
+def _entries(file: Path, least: int) -> list[list[str]]:
+    """Return the words of each line of a file like /etc/passwd that has numbers where it should."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = [line.split(":") for line in lines]
+    return [words for words in found if len(words) >= least and words[2].isdecimal()]
+
+
+def cgroup_check(found: Found) -> Check:
+    """Tell which cgroup controllers can be used; agents run without, less bounded."""
+    usable = [f"{name} (v{found.version(name)})" for name in CONTROLLERS if name not in found.missing]
+    said = [f"{', '.join(usable)} can be used" if usable else "", *sorted({*found.missing.values()})]
+    return Check("cgroups", not found.missing, "; ".join(filter(None, said)), f"{FIX}." if found.missing else "", needed=False)
 
 
 def namespace_fix(root: Path) -> str:

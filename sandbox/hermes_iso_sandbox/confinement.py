@@ -29,17 +29,25 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds: bytes, counts and seconds, as kernel rlimits and tmpfs sizes.
+    """Bounds of one sandbox and of each process in it: bytes, counts, cores and seconds.
 
-    processes counts all that run in the sandbox at a time, over its turns and background processes; the rest is per process.
+    Over all that runs in the sandbox, turns and background processes together: memory, processes, cpu (cores), and disk and
+    inodes of its writable directories. Memory and cpu need cgroups; None means not bounded. `enforcement` tells what holds.
+    Of each process or file: address_space, open_files, file_size, cpu_seconds. Of each turn's /tmp: tmp_bytes.
+    required: names of limits (as in a config: memory, pids, cpu, disk, inodes) without which no sandbox may start.
     """
 
+    memory: int | None = 512 << 20
+    processes: int = 128
+    cpu: float | None = 1.0
+    disk: int | None = 2 << 30
+    inodes: int | None = 200_000
     address_space: int = 2 << 30
-    processes: int = 320
     open_files: int = 512
     file_size: int = 1 << 30
     cpu_seconds: int = 600
     tmp_bytes: int = 256 << 20
+    required: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,3 +29,11 @@ class FloodError(ProtocolError):
 
 class SandboxTimeoutError(SandboxError):
     """A command ran into its time limit; everything it started is dead."""
+
+
+class LimitError(SandboxError):
+    """The sandbox is at one of its limits; `limit` is its name: memory, disk or inodes."""
+
+    def __init__(self, limit: str, message: str) -> None:
+        super().__init__(message)
+        self.limit = limit

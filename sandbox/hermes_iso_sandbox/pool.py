@@ -9,7 +9,6 @@ A changed Confinement of the same home makes a new sandbox; the old one takes no
 from __future__ import annotations
 
 import contextlib
-import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,13 +26,14 @@ from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import (
     FloodError,
     GuestDiedError,
+    LimitError,
     ProtocolError,
     SandboxError,
     SandboxTimeoutError,
 )
-from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.processes import Processes, Session
 from hermes_iso_sandbox.tree import Tree
+from hermes_iso_sandbox.watch import Watch
 from hermes_iso_sandbox.zygote import Forked, Zygote
 
 TURN_BYTES = 64 << 20
@@ -41,6 +41,8 @@ TURN_EVENTS = 20_000
 COSTLY = 0.001
 """Seconds of reading after which a message is followed by a pause of PAUSE_FACTOR times as long."""
 PAUSE_FACTOR = 4
+PROCESSES_PER_TURN = 4
+"""Of a sandbox's processes so many have to be there for each turn that it takes at a time: two are the turn itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,12 @@ class Sandbox:
 
     def __init__(self, zygote: Zygote, tasks: TaskGroup, limits: PoolLimits) -> None:
         self.zygote = zygote
+        self.watch = Watch(self)
         self.leases = 0
         self.retired = False
         self.sessions: dict[str, Session] = {}
-        self.places = anyio.Semaphore(limits.turns)
-        self._tasks = tasks
+        self.places = anyio.Semaphore(max(1, min(limits.turns, zygote.confinement.limits.processes // PROCESSES_PER_TURN)))
+        self.tasks = tasks
         self._limits = limits
         self._spares: list[tuple[Forked, socket.socket]] = []
         self._refilling = anyio.Lock()
@@ -81,7 +84,7 @@ class Sandbox:
 
     def session(self, name: str) -> Session:
         """Return what a session keeps here; beyond the bound, the longest unused one without a living process is forgotten."""
-        kept = self.sessions.pop(name, None) or Session(self.zygote, self._tasks)
+        kept = self.sessions.pop(name, None) or Session(self.zygote, self.tasks)
         self.sessions[name] = kept
         if len(self.sessions) > self._limits.sessions:
             idle = next(
@@ -117,10 +120,9 @@ class Sandbox:
             else:
                 spare[1].close()
 
-    async def end(self) -> None:
-        """End it and everything in it."""
+    def drop(self) -> None:
+        """Let go of what waited in it, after its end."""
         self.retired = True
-        await self.zygote.end()
         for _, sock in self._spares:
             sock.close()
         self._spares.clear()
@@ -208,14 +210,13 @@ class SandboxPool:
         self._limits = limits
         self._sandboxes: dict[Confinement, Sandbox] = {}
         self._making: WeakValueDictionary[Confinement, _Making] = WeakValueDictionary()
-        self._uids: set[int] = set()
         self._tasks: TaskGroup | None = None
         self._tree: Tree | None = None
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tree = Tree(self._tasks, HOST_UIDS)
+        self._tree = Tree(self._tasks)
         return self
 
     async def __aexit__(
@@ -224,9 +225,9 @@ class SandboxPool:
         assert self._tasks is not None
         assert self._tree is not None
         with anyio.CancelScope(shield=True):
-            await self._tree.close()
             for sandbox in [*self._sandboxes.values()]:
-                await sandbox.end()
+                await self._end(sandbox)
+            await self._tree.close()
         self._tasks.cancel_scope.cancel()
         if isinstance(error, anyio.get_cancelled_exc_class()):
             return await self._tasks.__aexit__(kind, error, trace)
@@ -239,16 +240,19 @@ class SandboxPool:
 
         session: names what background processes belong to; turns of one session see those of earlier ones.
         On leaving, by an answer, an error or cancellation, the turn's whole process tree is dead.
-        Raises SandboxError when no sandbox could be had, UnsupportedSandboxError when this machine can't.
+        Raises SandboxError when no sandbox could be had, UnsupportedSandboxError when this machine can't, LimitError when
+        the agent is over a limit; a limit that ends the turn makes a LimitError of what the body raises.
         """
         async with self._sandbox(confinement) as sandbox, sandbox.places:
+            await sandbox.watch.admit()
             kept = sandbox.session(session)
             kept.leases += 1
             try:
                 forked, sock = await sandbox.take(kept)
                 try:
                     async with await _stream(sock) as stream:
-                        yield Lease(forked, stream, Processes(kept, forked))
+                        with sandbox.watch.over(forked):
+                            yield Lease(forked, stream, Processes(kept, forked))
                 finally:
                     sock.close()
                     await sandbox.zygote.kill(forked)
@@ -288,6 +292,8 @@ class SandboxPool:
         """Make the sandbox of a confinement ahead of its first turn."""
         async with self._sandbox(confinement) as sandbox:
             await sandbox.refill()
+            with contextlib.suppress(LimitError):
+                await sandbox.watch.admit()
 
     def statistics(self) -> Mapping[str, int]:
         """Return counts: sandboxes, leases, background processes."""
@@ -307,6 +313,7 @@ class SandboxPool:
             if sandbox is None or not sandbox.is_usable():
                 sandbox = await self._make(confinement)
             sandbox.leases += 1
+        sandbox.watch.start(sandbox.tasks)
         self._sandboxes[confinement] = self._sandboxes.pop(confinement, sandbox)  # the most recently used comes last
         try:
             yield sandbox
@@ -324,22 +331,9 @@ class SandboxPool:
         idle = [each for each in self._sandboxes.values() if each.idle]
         for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
             await self._retire(other)
-        uid = self._new_uid()
-        try:
-            zygote = await self._tree.grow(confinement, uid)
-        except BaseException:
-            self._uids.discard(uid)
-            raise
-        sandbox = Sandbox(zygote, self._tasks, self._limits)
+        sandbox = Sandbox(await self._tree.grow(confinement), self._tasks, self._limits)
         self._sandboxes[confinement] = sandbox
         return sandbox
-
-    def _new_uid(self) -> int:
-        """Return a uid that no sandbox has, as the keeper counts; its own is 0."""
-        while (uid := 1 + secrets.randbelow(len(HOST_UIDS) - 1)) in self._uids:
-            pass
-        self._uids.add(uid)
-        return uid
 
     async def _retire(self, sandbox: Sandbox) -> None:
         """Take a sandbox out of use: it ends now, or when its last lease does."""
@@ -350,10 +344,11 @@ class SandboxPool:
 
     async def _end(self, sandbox: Sandbox) -> None:
         """End a sandbox whatever cancels us."""
+        assert self._tree is not None
         self._forget(sandbox)
         with anyio.CancelScope(shield=True):
-            await sandbox.end()
-        self._uids.discard(sandbox.zygote.holder.uid)
+            await self._tree.fell(sandbox.zygote)
+            sandbox.drop()
 
     def _forget(self, sandbox: Sandbox) -> None:
         """Offer a sandbox to nobody any more."""

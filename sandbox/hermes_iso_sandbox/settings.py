@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 
 from hermes_iso_sandbox.bwrap import DEVICES, Plan, is_fresh
 from hermes_iso_sandbox.confinement import Confinement
@@ -12,10 +12,10 @@ FRESH_PLACES = ("/tmp", "/dev/shm", "/run")  # noqa: S108  # paths inside
 """The file systems that every turn mounts for itself and may write."""
 
 
-def turn_settings(confinement: Confinement, plan: Plan) -> JsonObject:
-    """Return the settings of a sandbox's turns."""
+def turn_settings(confinement: Confinement, plan: Plan, limits: Mapping[str, int]) -> JsonObject:
+    """Return the settings of a sandbox's turns. limits: what each process keeps by itself."""
     return {
-        "limits": asdict(confinement.limits),
+        "limits": dict(limits),
         "cwd": confinement.cwd,
         "env": dict(confinement.env),
         "env_file": confinement.env_file,

@@ -6,10 +6,8 @@ agent could read. It keeps capabilities in the keeper's user namespace, so that 
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-from collections.abc import Sequence
 
 import anyio
 
@@ -36,17 +34,16 @@ class Template:
         """Return whether it can fork."""
         return not self._started.ended.is_set()
 
-    async def fork_zygote(self, holder: int, control: int, joins: Sequence[int]) -> None:
-        """Fork a zygote into a holder's namespaces, with its end of the control socket.
+    async def fork_zygote(self, holder: int, control: int) -> None:
+        """Fork a zygote into the namespaces of a holder (a pidfd), with its end of the control socket.
 
-        holder: a pidfd. joins: open files of control groups, to which it writes that it joins them.
         Raises SandboxError when the template is gone.
         """
         try:
-            socket.send_fds(self._control, [json.dumps({"joins": len(joins)}).encode()], [holder, control, *joins])
+            socket.send_fds(self._control, [b"z"], [holder, control])
         except BlockingIOError:
             await anyio.wait_writable(self._control)
-            await self.fork_zygote(holder, control, joins)
+            await self.fork_zygote(holder, control)
         except OSError as error:
             raise SandboxError("The template is gone.") from error
 

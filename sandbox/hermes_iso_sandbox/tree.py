@@ -6,42 +6,64 @@ alone; the keeper everything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
 
 import anyio
 from anyio.abc import TaskGroup
 
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.holder import start_holder
+from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.launch import Keeper, start_keeper
 from hermes_iso_sandbox.template import Template, start_template
+from hermes_iso_sandbox.watch import Guard
 from hermes_iso_sandbox.zygote import Zygote, start_zygote
 
 
 class Tree:
-    """Starts the processes that sandboxes are made of.
+    """Starts and ends the processes that sandboxes are made of.
 
-    tasks: carries their readers. uids: those of the host, for a root gateway.
+    tasks: carries their readers. uids: those of the host, for a root gateway; the first is the keeper's own.
     """
 
-    def __init__(self, tasks: TaskGroup, uids: range) -> None:
+    def __init__(self, tasks: TaskGroup, uids: range = HOST_UIDS) -> None:
         self._tasks = tasks
         self._uids = uids
+        self._taken: set[int] = set()
+        self._guard = Guard()
         self._keeper: Keeper | None = None
         self._templates: dict[str | None, Template] = {}
         self._growing = anyio.Lock()
 
-    async def grow(self, confinement: Confinement, uid: int, joins: Sequence[int] = ()) -> Zygote:
+    async def grow(self, confinement: Confinement) -> Zygote:
         """Start the holder and the zygote of a confinement; what they stand on is started where it is missing.
 
-        uid: the agent's, as the keeper counts. joins: open files of control groups. Raises SandboxError; cancelling ends them.
+        Raises SandboxError, UnsupportedSandboxError when a required limit can't be kept; cancelling ends what was started.
         """
-        keeper, template = await self._stand(confinement.python)
-        holder = await start_holder(confinement, template.system, keeper, uid)
-        return await start_zygote(holder, template, self._tasks, joins)
+        cgroup = self._guard.make(confinement)
+        uid = self._take_uid()
+        try:
+            keeper, template = await self._stand(confinement.python)
+            holder = await start_holder(confinement, template.system, keeper, uid)
+            return await start_zygote(holder, template, cgroup, self._tasks)
+        except BaseException:
+            self._guard.remove(cgroup)
+            self._taken.discard(uid)
+            raise
+
+    async def fell(self, zygote: Zygote) -> None:
+        """End a zygote with all that it forked, and free what it held. Cancelling does not cut it short."""
+        await zygote.end()
+        self._guard.remove(zygote.cgroup)
+        self._taken.discard(zygote.holder.uid)
 
     async def close(self) -> None:
         """End everything. Cancelling does not cut it short."""
+        await self._uproot()
+        await self._guard.aclose()
+
+    async def _uproot(self) -> None:
+        """End the keeper, and with it all below."""
         for template in self._templates.values():
             template.close()
         self._templates.clear()
@@ -52,7 +74,7 @@ class Tree:
         """Return a living keeper and a living template below it."""
         async with self._growing:
             if self._keeper is None or self._keeper.dead.is_set():
-                await self.close()
+                await self._uproot()
                 self._keeper = await start_keeper(self._tasks, self._uids)
             template = self._templates.get(python)
             if template is None or not template.alive:
@@ -60,3 +82,10 @@ class Tree:
                     template.close()
                 template = self._templates[python] = await start_template(self._keeper, python)
             return self._keeper, template
+
+    def _take_uid(self) -> int:
+        """Return a uid that no sandbox has, as the keeper counts."""
+        while (uid := 1 + secrets.randbelow(len(self._uids) - 1)) in self._taken:
+            pass
+        self._taken.add(uid)
+        return uid

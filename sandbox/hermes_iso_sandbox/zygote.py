@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup, UNIXSocketStream
 
 from hermes_iso_sandbox import wire
-from hermes_iso_sandbox.confinement import Confinement
+from hermes_iso_sandbox.cgroups import Cgroup
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.holder import Holder
 from hermes_iso_sandbox.settings import turn_settings
@@ -22,22 +22,27 @@ KILL_TIMEOUT = 5.0
 
 
 class Forked:
-    """One turn or command that the zygote forked; `status` is as a shell shows it once `gone` is set, None if unknown."""
+    """One turn or command that the zygote forked; `status` is as a shell shows it once `gone` is set, None if unknown.
 
-    __slots__ = ("gone", "number", "status")
+    why: what the host ended it for, when it was a limit.
+    """
+
+    __slots__ = ("gone", "number", "status", "why")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.gone = anyio.Event()
         self.status: int | None = None
+        self.why: SandboxError | None = None
 
 
 class Zygote:
     """A running sandbox of one confinement, as the host sees it. Made by `start_zygote`."""
 
-    def __init__(self, confinement: Confinement, holder: Holder, control: UNIXSocketStream) -> None:
-        self.confinement = confinement
+    def __init__(self, holder: Holder, cgroup: Cgroup, control: UNIXSocketStream) -> None:
+        self.confinement = holder.confinement
         self.holder = holder
+        self.cgroup = cgroup
         self.dead = anyio.Event()
         self._control = control
         self._sending = anyio.Lock()
@@ -70,6 +75,10 @@ class Zygote:
     ) -> Forked:
         """Fork a command on these three descriptors; the caller keeps and closes its own copies."""
         return await self._spawn(list(stdio), kind="command", argv=list(argv), cwd=cwd or "", env=dict(env), shared=shared)
+
+    async def fork_usage(self, stdio: tuple[int, int, int], **what: object) -> Forked:
+        """Fork a process that counts what directories take up and writes that to its stdout; see guest.usage."""
+        return await self._spawn(list(stdio), kind="usage", **what)
 
     async def kill(self, forked: Forked) -> None:
         """End a turn or command and return when its pid namespace is empty. Cancelling does not cut it short.
@@ -175,9 +184,12 @@ class Zygote:
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
                     raise SandboxError("The sandbox is gone.") from error
 
-    async def wait_ready(self, settings: wire.JsonObject) -> None:
-        """Configure the zygote and wait until it serves. Raise SandboxError when it does not."""
-        await self._send(t="configure", settings=settings)
+    async def wait_ready(self, settings: wire.JsonObject, procs: Sequence[int]) -> None:
+        """Configure the zygote and wait until it serves. Raise SandboxError when it does not.
+
+        procs: cgroup.procs of the groups that it joins.
+        """
+        await self._send(procs, t="configure", settings=settings)
         with anyio.move_on_after(START_TIMEOUT):
             await self._settled.wait()
         if self.dead.is_set() or not self._settled.is_set():
@@ -185,20 +197,21 @@ class Zygote:
             raise SandboxError("The sandbox did not start: its zygote ended, or took too long.")
 
 
-async def start_zygote(holder: Holder, template: Template, tasks: TaskGroup, joins: Sequence[int] = ()) -> Zygote:
+async def start_zygote(holder: Holder, template: Template, cgroup: Cgroup, tasks: TaskGroup) -> Zygote:
     """Start a profile's zygote in its holder and return when it can fork. `tasks` carries its reader until it ends.
 
-    joins: open files of the control groups that it shall join.
-
-    Raises SandboxError when it does not start; cancelling ends it, and in both cases the holder with it.
+    cgroup: the groups that bound it. Raises SandboxError when it does not start; cancelling ends it, and in both cases the
+    holder with it.
     """
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            await template.fork_zygote(holder.started.first, theirs.fileno(), joins)
-        zygote = Zygote(holder.confinement, holder, await UNIXSocketStream.from_socket(ours))
+            await template.fork_zygote(holder.started.first, theirs.fileno())
+        zygote = Zygote(holder, cgroup, await UNIXSocketStream.from_socket(ours))
         tasks.start_soon(zygote.serve)
-        await zygote.wait_ready(turn_settings(holder.confinement, holder.plan))
+        limits = cgroup.process_limits(holder.confinement.limits)
+        with cgroup.opened() as procs:
+            await zygote.wait_ready(turn_settings(holder.confinement, holder.plan, limits), procs)
     except BaseException:
         ours.close()
         await holder.end()

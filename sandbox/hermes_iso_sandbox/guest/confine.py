@@ -11,7 +11,7 @@ import os
 import resource
 from dataclasses import dataclass, field
 
-from hermes_iso_sandbox.guest import kernel, landlock, seccomp
+from hermes_iso_sandbox.guest import bounds, kernel, landlock, seccomp
 
 UID = 1000
 """Who everything in a sandbox is, as seen there."""
@@ -52,6 +52,8 @@ class Shared:
 
 def confine(settings: Settings, shared: Shared | None) -> None:
     """Put this process into its own namespaces and give up everything that it will not need."""
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its init is not, and what is not owns no file of its own in /proc
+    bounds.die_first()
     if shared is None:
         kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET)
         kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
@@ -65,7 +67,7 @@ def confine(settings: Settings, shared: Shared | None) -> None:
     _mount_proc()
     _set_limits(settings.limits)
     kernel.set_capabilities()
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its init is not, and what is not owns no file of its own in /proc
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # giving them up has taken it away
     landlock.restrict(settings.writable, landlock.find_abi())
     seccomp.install_turn(execute=settings.execute)
 

@@ -1,15 +1,14 @@
 """Import once what every turn needs, and fork each profile's zygote from here into the namespaces of its holder.
 
 This process sees no profile's directory and holds no secret: every agent can read what it has in memory. Its only channel is
-the control socket to the host. An order is one packet, {"joins": N}, with descriptors beside it: a pidfd of the holder, the
-zygote's own control socket, and N files of control groups to join.
+the control socket to the host. An order is one packet with two descriptors beside it: a pidfd of the holder, and the zygote's
+own control socket.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
-import json
 import os
 import pkgutil
 import signal
@@ -21,8 +20,7 @@ from hermes_iso_sandbox.guest.confine import UID
 from hermes_iso_sandbox.guest.turn import rehearse
 from hermes_iso_sandbox.guest.zygote import Zygote
 
-MAX_FDS = 16
-PACKET = 1 << 12
+PACKET = 16
 
 
 def main(control_fd: int) -> None:
@@ -41,10 +39,9 @@ def main(control_fd: int) -> None:
 def serve(control: socket.socket) -> None:
     """Fork a zygote for every packet until the host hangs up."""
     while True:
-        data, fds, _, _ = socket.recv_fds(control, PACKET, MAX_FDS)
+        data, fds, _, _ = socket.recv_fds(control, PACKET, 2)
         if not data:
             return
-        assert json.loads(data)["joins"] == len(fds) - 2
         entering = os.fork()
         if entering == 0:
             control.close()
@@ -58,16 +55,13 @@ def _enter(fds: list[int]) -> None:
     """Enter the holder's namespaces, and fork once more: a pid namespace is entered by children alone. Never returns."""
     status = 1
     try:
-        holder, control, *joins = fds
-        for fd in joins:
-            os.write(fd, b"0")
+        holder, control = fds
         kernel.setns(holder, kernel.CLONE_ALL)
         if os.fork() == 0:
             os.setresgid(UID, UID, UID)
             os.setresuid(UID, UID, UID)
             kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to nobody
-            for fd in (holder, *joins):
-                os.close(fd)
+            os.close(holder)
             Zygote(socket.socket(fileno=control)).serve()
         status = 0
     except Exception as error:

@@ -6,8 +6,10 @@ anything else, so the capabilities that this process keeps in the sandbox's user
 
 Frames from the host, each a JSON object (descriptors come beside them, in order):
   {"t": "configure", "settings": {...}}                      once, first; answered by {"t": "ready"}
+                                                             descriptors: cgroup.procs of each group to join
   {"t": "spawn", "id", "kind": "turn", "shared"}             1 descriptor: the turn's socket
   {"t": "spawn", "id", "kind": "command", "argv", "cwd", "env", "shared"}   3 descriptors: stdin, stdout, stderr
+  {"t": "spawn", "id", "kind": "usage", "roots", "most_bytes", "most_inodes", "seconds"}   3 descriptors; answers on stdout
   {"t": "kill", "id"}                                        end it and all that it started
   {"t": "share", "id", "shared"}                             keep the namespaces of turn `id` under the number `shared`
   {"t": "unshare", "shared"}                                 let them go
@@ -25,10 +27,11 @@ from collections import deque
 from typing import Any
 
 from hermes_iso_sandbox import wire
-from hermes_iso_sandbox.guest import kernel
+from hermes_iso_sandbox.guest import bounds, kernel
 from hermes_iso_sandbox.guest.confine import Settings, Shared, confine, forbid_user_namespaces, harden
 from hermes_iso_sandbox.guest.init import become_init, hide, reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
+from hermes_iso_sandbox.guest.usage import Usage
 
 TURN_FD = 3
 MAX_FDS = 16
@@ -75,7 +78,9 @@ class Zygote:
         self._control.sendall(wire.encode_object(message))
 
     def _on_configure(self, settings: dict[str, Any]) -> None:
-        """Take the settings, give up what turns do not need either, and freeze what every fork will share."""
+        """Join the cgroups, take the settings, give up what turns do not need either, and freeze what every fork will share."""
+        bounds.join(self._fds)
+        self._fds.clear()
         env_file = settings.pop("env_file")
         env = settings.pop("env")
         self._settings = Settings(**settings, own_env=read_env_file(env_file))
@@ -123,10 +128,16 @@ class Zygote:
         status = 125
         try:
             assert self._settings is not None
+            usage = Usage(**command) if kind == "usage" else None
+            if usage:
+                usage.add_held_open()
             confine(self._settings, shared)
             _tell_namespaces(done)
             _place_fds(kind, fds)
-            if kind == "turn":
+            if usage:
+                usage.report(1)
+                status = 0
+            elif kind == "turn":
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 rehearse()
                 gc.enable()

@@ -7,6 +7,8 @@ import json
 import pytest
 
 from hermes_iso.cli.main import main
+from hermes_iso_sandbox.cgroups import find
+from hermes_iso_sandbox.enforcement import not_bounded
 
 
 @pytest.fixture
@@ -38,8 +40,20 @@ def test_show_tells_all_that_a_turn_gets(home, capsys):
     assert (agent["engine"], agent["isolation"], agent["cwd"]) == ("native", "namespace", "/workspace")
     assert agent["home"] == str(home / "profiles/coder")
     assert "terminal" in agent["tools"]
-    assert {"memory", "cpu", "disk"} <= agent["not_bounded"].keys()
     assert agent["limits"]["turn_timeout"] == 600
+
+
+def test_show_tells_each_limit_and_how_it_is_kept(home, capsys):
+    """Every limit has its value and by what it is kept; what nothing keeps is in the list of what is not bounded."""
+    main(["agent", "show", "coder", "--json", "--home", str(home)])
+    agent = json.loads(capsys.readouterr().out)
+    wanted = {"memory": 512 << 20, "pids": 128, "cpu": 1.0, "disk": 2 << 30, "inodes": 200_000}
+    assert {name: agent["limits"][name] for name in wanted} == wanted
+    assert wanted.keys() <= agent["enforced"].keys()
+    unkept = {name for name, how in agent["enforced"].items() if how.startswith("not bounded")}
+    assert unkept == agent["not_bounded"].keys() == not_bounded(find()).keys()
+    main(["agent", "show", "coder", "--home", str(home)])
+    assert f"512M ({agent['enforced']['memory']})" in capsys.readouterr().out
 
 
 def test_show_says_who_there_is_when_the_name_is_wrong(home, capsys):

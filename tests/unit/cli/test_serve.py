@@ -46,6 +46,8 @@ def test_ready_line_names_what_is_served():
         key = config.api.keys[0].key
         assert len(key) >= 16
         assert ready_line(config, URL, show_key=True) == f"ready url={URL} agents=main,coder key={key}"
+        line = ready_line(config, URL, show_key=False, unbounded=["memory", "cpu"])
+        assert line == f"ready url={URL} agents=main,coder unbounded=memory,cpu"
         missing = replace(config, not_served={"old": "another gateway runs, stop it", "new": "broken"})
         line = ready_line(missing, URL, show_key=False)
         assert line.endswith(" notserved=old:another gateway runs; stop it,new:broken")
@@ -74,7 +76,7 @@ def test_demo_serves_until_a_signal_and_leaves_nothing(ending, tmp_path):
     ):
         try:
             line = gateway.stdout.readline()
-            found = re.fullmatch(r"ready url=(http://127\.0\.0\.1:\d+) agents=main,coder key=(\S+)\n", line)
+            found = re.fullmatch(r"ready url=(http://127\.0\.0\.1:\d+) agents=main,coder key=(\S+)(?: unbounded=\S+)?\n", line)
             assert found, line + log.read_text()
             url, key = found.groups()
             (home,) = scratch.glob("hermes-iso-demo-*")

@@ -9,6 +9,8 @@ import stat
 import subprocess
 
 from hermes_iso.cli.main import main
+from hermes_iso_sandbox.cgroups import find
+from hermes_iso_sandbox.enforcement import not_bounded
 
 
 def test_init_makes_a_home_that_passes_its_own_check(tmp_path, capsys):
@@ -74,7 +76,8 @@ def test_doctor_reports_a_broken_config_and_the_machine(tmp_path, capsys):
     assert report["config"]["ok"] is False
     assert len(report["config"]["problems"]) == 1
     assert report["checks"][0]["name"] == "system"
-    assert report["not_bounded"]["memory"].startswith("not bounded")
+    assert report["not_bounded"] == not_bounded(find())
+    assert report["checks"][-1]["name"] == "cgroups"
 
 
 def test_doctor_names_what_is_held_back_and_never_a_value(tmp_path, capsys):
@@ -96,4 +99,4 @@ def test_doctor_works_without_a_home(tmp_path, capsys):
     main(["doctor", "--home", str(tmp_path / "none")])
     shown = capsys.readouterr().out
     assert "BROKEN" in shown
-    assert "memory: not bounded" in shown
+    assert ("memory: not bounded" in shown) == ("memory" in not_bounded(find()))

@@ -9,6 +9,7 @@ from hermes_iso.config.homes import is_hermes_gateway
 from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import RouteRule
 from hermes_iso.errors import ConfigError
+from hermes_iso_sandbox import Limits
 from tests.support.homes import load, make_home, mistakes
 
 MODEL = "model: builtin/offline\n"
@@ -303,3 +304,29 @@ def test_only_names_that_would_be_held_back_are_a_warning(home):
     """A name that every turn sees anyhow may stand in `sandbox.env` without a word."""
     config = load(home, MODEL + "agents: {a: {sandbox: {env: [CRM_URL, GITHUB_TOKEN]}}}\n")
     assert config.warnings == ("agent a: sandbox.env lets GITHUB_TOKEN into its sandbox",)
+
+
+def test_limits_of_a_sandbox_are_read_and_only_written_ones_are_required(tmp_path):
+    """K, M and G are 1024s; what the config does not mention has the default and may degrade."""
+    config = load(
+        tmp_path / "home",
+        """
+        model: builtin/offline
+        agents:
+          a: {sandbox: {memory: 64M, pids: 20, cpu: 0.5, disk: 3g, inodes: 1000}}
+          b: {sandbox: {disk: 1048576, turn_timeout: 5}}
+          c: {}
+        """,
+    )
+    limits = {name: agent.profile.limits for name, agent in config.agents.items()}
+    assert limits["a"] == Limits(
+        memory=64 << 20,
+        processes=20,
+        cpu=0.5,
+        disk=3 << 30,
+        inodes=1000,
+        required=frozenset({"memory", "pids", "cpu", "disk", "inodes"}),
+    )
+    assert limits["b"] == Limits(disk=1 << 20, required=frozenset({"disk"}))
+    assert limits["c"] == limits["main"] == Limits()
+    assert config.agents["a"].profile.confinement().limits == limits["a"]

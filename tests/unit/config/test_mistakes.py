@@ -324,10 +324,6 @@ def _by_key(line):
             for key in ("tools", "egress", "secrets", "allow_soul_edit", "resume", "ask_timeout", "subagents", "shared_paths")
         ),
         *(
-            (f"agents: {{a: {{sandbox: {{{key}: 1}}}}}}", f"agents.a.sandbox.{key}")
-            for key in ("memory", "pids", "cpu", "disk", "inodes")
-        ),
-        *(
             (f"routes: [{{match: {{platform: cli, {key}: x}}, agent: main}}]", f"routes[0].match.{key}")
             for key in ("account_id", "guild_id", "team_id", "chat_type", "parent_chat_id", "user_id", "peer")
         ),
@@ -336,6 +332,40 @@ def _by_key(line):
 def test_a_key_of_a_later_version_is_refused(home, config, key):
     """What is not built yet is an error that says so, never ignored."""
     assert mistakes(home, MODEL + config + "\n") == [f"HOME/config.yaml:2: {key}: not available in this version; remove it"]
+
+
+SIZE = "must be a size such as 512M or 2G (a whole number with K, M or G), found "
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ("memory: 1.5G", f"{SIZE}'1.5G'"),
+        ("memory: 512MB", f"{SIZE}'512MB'"),
+        ("memory: 0", f"{SIZE}0"),
+        ("memory: -1G", f"{SIZE}'-1G'"),
+        ("memory: yes", f"{SIZE}True"),
+        ("memory: [1G]", f"{SIZE}['1G']"),
+        ("memory: 1.0", f"{SIZE}1.0"),
+        ("memory: 16M", "must be at least 32M, found '16M'"),
+        ("disk: lots", f"{SIZE}'lots'"),
+        ("disk: 99999999999999999G", f"{SIZE}'99999999999999999G'"),
+        ("disk: 4K", "must be at least 1M, found '4K'"),
+        ("pids: 0", "must be at least 16, found 0"),
+        ("pids: 1.5", "must be a whole number, found a number; correct it"),
+        ('pids: "128"', "must be a whole number, found text; correct it"),
+        ("inodes: 5", "must be at least 100, found 5"),
+        ("inodes: 1K", "must be a whole number, found text; correct it"),
+        ("cpu: 0", "must be at least 0.01, found 0"),
+        ("cpu: two", "must be a number, found text; correct it"),
+        ("cpu: .nan", "must be at most 1024.0, found nan"),
+    ],
+)
+def test_a_wrong_limit_is_told_with_what_is_right(home, limit, message):
+    """Sizes are whole numbers of bytes, K, M or G; each limit has a least value that a sandbox can run with."""
+    key = limit.partition(":")[0]
+    config = f"{MODEL}agents:\n  coder:\n    sandbox:\n      {limit}\n"
+    assert mistakes(home, config) == [f"HOME/config.yaml:5: agents.coder.sandbox.{key}: {message}"]
 
 
 @pytest.mark.parametrize("key", ["terminal.cwd", "writable", "readable"])

@@ -9,11 +9,14 @@ from hermes_iso_sandbox.capability import (
     Capabilities,
     Check,
     bwrap_check,
+    cgroup_check,
     landlock_check,
     namespace_fix,
     require,
     seccomp_check,
+    uid_check,
 )
+from hermes_iso_sandbox.cgroups import Found, Place
 
 
 @pytest.mark.parametrize(
@@ -83,3 +86,29 @@ def test_landlock_check_says_what_is_missing_and_never_refuses(abi: int | None, 
 def test_landlock_check_names_what_an_old_kernel_refuses() -> None:
     """With the first ABI no file can be moved to another directory, which a person would look for elsewhere."""
     assert "moves between directories" in landlock_check(1).found
+
+
+def test_uid_check_names_who_else_has_the_agents_uids(tmp_path: Path) -> None:
+    """A range that overlaps by one uid is told with its owner; others, and lines that are none, are not."""
+    (tmp_path / "etc").mkdir()
+    assert uid_check(tmp_path, as_root=True).ok
+    (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n# nothing\n+::::::\n", encoding="ascii")
+    (tmp_path / "etc/subuid").write_text("ada:1934465:65536\nbob:100000:65536\n", encoding="ascii")
+    found = uid_check(tmp_path, as_root=True)
+    assert (found.ok, found.needed, "ada" in found.found, "bob" in found.found) == (False, False, True, False)
+    (tmp_path / "etc/subuid").write_text("ada:1934464:65536\n", encoding="ascii")
+    assert uid_check(tmp_path, as_root=True).ok
+    (tmp_path / "etc/passwd").write_text("eve:x:2000007:1::/:/bin/sh\n", encoding="ascii")
+    assert "eve" in uid_check(tmp_path, as_root=True).fix
+    assert uid_check(tmp_path, as_root=False).ok
+
+
+def test_cgroup_check_tells_what_is_missing_and_never_keeps_a_sandbox_from_starting() -> None:
+    """Without cgroups agents run, less bounded; the check says which controllers there are and how to get the others."""
+    some = Found((Place(1, Path("/x"), frozenset({"memory"})),), {"pids": "no reason", "cpu": "no reason"})
+    found = cgroup_check(some)
+    assert (found.ok, found.found) == (False, "memory (v1) can be used; no reason")
+    assert "Delegate=yes" in found.fix
+    assert Capabilities((found,)).ok
+    require(Capabilities((found,)))
+    assert cgroup_check(Found((Place(2, Path("/x"), frozenset({"memory", "pids", "cpu"})),))).fix == ""
