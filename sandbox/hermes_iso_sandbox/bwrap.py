@@ -74,8 +74,9 @@ def plan(confinement: Confinement, system: System, control_fd: int) -> Plan:
     binds = confinement.binds or (Bind(str(confinement.home), "/home/agent", writable=True),)
     staged = tuple(bind for bind in binds if is_fresh(bind.target))
     arguments = [
-        *namespaces(confinement.name),
+        *namespaces(confinement.name, confinement.without),
         *_root(system),
+        *_from_host(confinement.without),
         *(argument for bind in binds if not is_fresh(bind.target) for argument in _bind(bind)),
         *(argument for number, bind in enumerate(staged) for argument in _bind_to(bind, f"{STAGED}/{number}")),
         *(word for path, to in confinement.symlinks if not is_fresh(path) for word in ("--symlink", to, path)),
@@ -93,10 +94,11 @@ def plan(confinement: Confinement, system: System, control_fd: int) -> Plan:
     )
 
 
-def namespaces(name: str) -> list[str]:
+def namespaces(name: str, without: frozenset[str] = frozenset()) -> list[str]:
     """Ask for all namespaces, one unprivileged uid, the capabilities that the zygote needs in them, an empty environment."""
     return [
-        "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup",
+        "--unshare-user", "--unshare-pid", "--unshare-uts", "--unshare-cgroup",
+        *(f"--unshare-{kind}" for kind in ("net", "ipc") if kind not in without),
         "--uid", str(UID), "--gid", str(UID), "--hostname", name,
         "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv",
         "--cap-drop", "ALL", *(word for capability in CAPABILITIES for word in ("--cap-add", capability)),
@@ -121,6 +123,14 @@ def _root(system: System) -> list[str]:
     if system.python_alias:
         words += ["--symlink", PYTHON_TARGET, system.python_alias]
     return words
+
+
+def _from_host(without: frozenset[str]) -> list[str]:
+    """Show what a switched off layer would have replaced; nothing where all layers are on."""
+    places = {"proc": ("/proc",), "tmp": ("/tmp", "/dev/shm")}  # noqa: S108  # the host's, on purpose
+    return [
+        word for layer, paths in places.items() if layer in without for path in paths for word in ("--dev-bind", path, path)
+    ]
 
 
 def _bind(bind: Bind) -> list[str]:

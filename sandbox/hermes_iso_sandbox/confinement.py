@@ -6,6 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+LAYERS = frozenset({"seccomp", "capabilities", "proc", "pid", "net", "ipc", "tmp", "system", "descriptors"})
+"""What `Confinement.without` may name, each one layer of a turn:
+
+seccomp: the system call filter. capabilities: giving them up, no_new_privs, no further user namespace.
+proc: a /proc of its own with masks (off: the host's). pid: a pid namespace per turn. net, ipc: such namespaces (off: the host's).
+tmp: a fresh /tmp and /dev/shm (off: the host's). system: the read-only root. descriptors: closing all others.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Bind:
     """A host directory or file that appears inside at the absolute path `target`. `source` is absolute and resolved."""
@@ -48,6 +57,7 @@ class Confinement:
     env_file: path inside of a KEY=VALUE file that a turn reads for its tools (the agent's own .env).
     cwd: where a turn starts.
     python: the interpreter on the host that the guest runs on; None is the one that runs the gateway.
+    without: layers switched off; for the self-test of `hermes-iso prove` alone, no config can set it. See LAYERS.
     """
 
     home: Path
@@ -61,3 +71,4 @@ class Confinement:
     python: str | None = None
     limits: Limits = Limits()
     background_timeout: float = 3600.0
+    without: frozenset[str] = frozenset()

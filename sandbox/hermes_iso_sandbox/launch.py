@@ -117,7 +117,8 @@ def start(confinement: Confinement, system: System, code: bytes, uid: int) -> La
         for target, content in ((CODE_TARGET, code), *steps.files):
             memory.append(memory_file(content))
             arguments += ["--perms", "0644", "--ro-bind-data", str(memory[-1]), target]
-        arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
+        if "system" not in confinement.without:
+            arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
         memory.append(memory_file(b"".join(word.encode() + b"\0" for word in arguments)))
         argv = [find_bwrap(), "--args", str(memory[-1]), "--", *steps.command]
         if identity.prefix:

@@ -204,6 +204,7 @@ async def start_zygote(confinement: Confinement, tasks: TaskGroup, uid: int) -> 
                 "env_file": confinement.env_file,
                 "staged": [list(pair) for pair in launched.plan.staged],
                 "symlinks": [list(pair) for pair in launched.plan.late_symlinks],
+                "without": sorted(confinement.without),
             }
         )
     except BaseException:

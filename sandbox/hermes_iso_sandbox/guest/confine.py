@@ -25,6 +25,7 @@ class Settings:
 
     staged: (path inside where bwrap put it, its place below a file system that is mounted afresh for each turn).
     symlinks: the same for symbolic links: (path, what it points to).
+    without: layers that are switched off; see `confinement.LAYERS`.
     """
 
     limits: dict[str, int]
@@ -32,6 +33,7 @@ class Settings:
     env_file: str | None = None
     staged: list[list[str]] = field(default_factory=list)
     symlinks: list[list[str]] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,28 @@ class Shared:
 
 def confine(settings: Settings, shared: Shared | None) -> None:
     """Put this process into its own namespaces and give up everything that it will not need."""
+    off = settings.without
+    ipc = 0 if "ipc" in off else kernel.CLONE_NEWIPC
     if shared is None:
-        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET)
+        kernel.unshare(kernel.CLONE_NEWNS | ipc | (0 if "net" in off else kernel.CLONE_NEWNET))
         kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-        _mount_scratch(settings)
-        kernel.loopback_up()
+        if "tmp" not in off:
+            _mount_scratch(settings)
+        if "net" not in off:
+            kernel.loopback_up()
     else:
         kernel.setns(shared.net, kernel.CLONE_NEWNET)
         kernel.setns(shared.mnt, kernel.CLONE_NEWNS)
-        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
+        kernel.unshare(kernel.CLONE_NEWNS | ipc)
         kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-    _mount_proc()
+    if "proc" not in off:
+        _mount_proc()
     _set_limits(settings.limits)
-    kernel.drop_capabilities()
+    if "capabilities" not in off:
+        kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
-    seccomp.install()
+    if "seccomp" not in off:
+        seccomp.install()
 
 
 def _mount_scratch(settings: Settings) -> None:

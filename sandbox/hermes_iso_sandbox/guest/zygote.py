@@ -77,7 +77,8 @@ class Zygote:
     def _on_configure(self, settings: dict[str, Any]) -> None:
         """Take the settings, forbid further user namespaces, and freeze what every fork will share."""
         self._settings = Settings(**settings)
-        _in_child(forbid_user_namespaces)
+        if not {"capabilities", "proc"} & set(self._settings.without):
+            _in_child(forbid_user_namespaces)
         gc.collect()
         gc.freeze()
         self._send(t="ready")
@@ -85,7 +86,9 @@ class Zygote:
     def _on_spawn(self, id: int, kind: str, shared: int = 0, **command: Any) -> None:  # noqa: A002  # the frame's key
         """Fork a turn or a command into a new pid namespace."""
         fds = [self._fds.popleft() for _ in range(1 if kind == "turn" else 3)]
-        kernel.unshare(kernel.CLONE_NEWPID)
+        assert self._settings is not None
+        if "pid" not in self._settings.without:
+            kernel.unshare(kernel.CLONE_NEWPID)
         self._confined[id], done = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -105,7 +108,7 @@ class Zygote:
             assert self._settings is not None
             confine(self._settings, shared)
             os.write(done, b"x")
-            _place_fds(kind, fds)
+            _place_fds(kind, fds, keep="descriptors" in self._settings.without)
             worker = os.fork()
             if worker == 0:
                 self._work(kind, command)
@@ -193,14 +196,15 @@ def _in_child(function: Any) -> None:
         raise OSError(f"{function.__name__} failed")
 
 
-def _place_fds(kind: str, fds: list[int]) -> None:
-    """Put /dev/null or the command's own streams on 0 to 2, a turn's socket on 3, and close everything else."""
+def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:
+    """Put /dev/null or the command's own streams on 0 to 2, a turn's socket on 3, and close everything else unless `keep`."""
     null = os.open("/dev/null", os.O_RDWR)
     wanted = [null, null, null, *fds] if kind == "turn" else fds
     high = [os.dup2(fd, 64 + place) for place, fd in enumerate(wanted)]
     for place, fd in enumerate(high):
         os.dup2(fd, place, inheritable=place != TURN_FD)
-    os.closerange(len(wanted), 1 << 16)
+    if not keep:
+        os.closerange(len(wanted), 1 << 16)
 
 
 def main(control_fd: int) -> None:

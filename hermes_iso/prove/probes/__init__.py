@@ -1,0 +1,8 @@
+"""The probes: one file per category, each a tuple PROBES."""
+
+from __future__ import annotations
+
+from hermes_iso.prove.probes import env
+
+EVERY = (env.PROBES,)
+"""The categories in the order in which they are listed."""
