@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermes_iso.prove.probes import env
+from hermes_iso.prove.probes import env, fs, kernel, process
 
-EVERY = (env.PROBES,)
+EVERY = (env.PROBES, fs.PROBES, process.PROBES, kernel.PROBES)
 """The categories in the order in which they are listed."""
