@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -73,25 +74,27 @@ def segments(key: int) -> list[int]:
 
 
 @contextlib.asynccontextmanager
-async def meeting(trial: Trial, attack: str, **given: object) -> AsyncIterator[str]:
-    """Run a turn that writes the file `met` when the host may look, and goes on until the file `part` is there.
+async def meeting(trial: Trial, attack: str, *, agent: str | None = None, **given: object) -> AsyncIterator[str]:
+    """Run a turn of an agent (the attacker) that calls `meet(text)` when others may look, and goes on until they have.
 
-    Gives the text of `met`. Raises BrokenProbeError when it never comes.
+    Gives the text. Raises BrokenProbeError when it never comes to that.
     """
-    met, part = trial.workspace / f"met-{trial.mark}", trial.workspace / f"part-{trial.mark}"
+    agent = agent or trial.me
+    workspace = trial.stage.workspace(agent)
+    met, part = workspace / f"met-{trial.mark}", workspace / f"part-{trial.mark}"
     wait = f"wait_for(lambda: os.path.exists('part-{trial.mark}'), {MEET})"
     code = f"def meet(text='x'):\n    write('half', text)\n    os.rename('half', 'met-{trial.mark}')\n    {wait}\n{attack}"
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_quietly, trial.attack, code, given)
-        if not await wait_until(met.exists):
-            raise BrokenProbeError("the turn never came to where the host looks")
+        nursery.start_soon(_quietly, partial(trial.attack, code, agent=agent, chat="meeting", **given))
         try:
+            if not await wait_until(met.exists):
+                raise BrokenProbeError("the turn never came to where others look")
             yield met.read_text(encoding="utf-8")[:100]
         finally:
             part.touch()
 
 
-async def _quietly(attack: Callable[..., Awaitable[list[str]]], code: str, given: dict[str, object]) -> None:
-    """Run a turn whose end nobody judges: the host has looked meanwhile."""
+async def _quietly(attack: Callable[[], Awaitable[list[str]]]) -> None:
+    """Run a turn whose end nobody judges: others have looked meanwhile."""
     with contextlib.suppress(BrokenProbeError):
-        await attack(code, **given)
+        await attack()

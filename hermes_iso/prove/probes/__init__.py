@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermes_iso.prove.probes import env, fs, kernel, process
+from hermes_iso.prove.probes import env, fs, kernel, network, process, resource
 
-EVERY = (env.PROBES, fs.PROBES, process.PROBES, kernel.PROBES)
+EVERY = (env.PROBES, fs.PROBES, process.PROBES, network.PROBES, kernel.PROBES, resource.PROBES)
 """The categories in the order in which they are listed."""

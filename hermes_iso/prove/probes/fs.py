@@ -248,8 +248,8 @@ denied('/dev/kmsg opens', os.open, '/dev/kmsg', os.O_RDONLY)
 for line in open('/proc/self/mountinfo'):
     words = line.split()
     options, kind = words[5].split(','), words[words.index('-') + 1]
-    if words[4].startswith('/dev/') and stat.S_ISCHR(os.stat(words[4]).st_mode):
-        options.append('nodev')  # one of the devices themselves
+    if stat.S_ISCHR(os.stat(words[4]).st_mode):
+        options.append('nodev')  # one of the six devices, or /dev/null as a mask
     if 'rw' in options and not {'nosuid', 'nodev'} <= set(options):
         hole(f'{words[4]} is writable with {words[5]}')
 """, planted="real = open\nopen = lambda path: real(path).read().replace('nosuid,', '').splitlines()"),

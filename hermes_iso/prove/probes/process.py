@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from hermes_iso.prove.host import SETTLE, end_all, host_process, living, wait_until
+from hermes_iso.prove.host import SETTLE, end_all, host_process, living, meeting, wait_until
 from hermes_iso.prove.probe import BrokenProbeError, Probe, layers
 from hermes_iso.prove.stage import HASTY
 from hermes_iso.prove.trial import Trial, evidence
@@ -36,12 +36,10 @@ control(read('/proc/self/status'), '/proc is there')
 for path in glob.glob('/proc/[0-9]*/cmdline'):
     seek(WORD, read(path), path)
 """
+    busy = "subprocess.Popen(['sh', '-c', 'sleep 60; : ' + MARK])\nmeet()"
     with host_process(trial.mark):
-        await trial.attack(_START, agent=trial.peer, chat="peer")
-        try:
+        async with meeting(trial, busy, agent=trial.peer):
             return evidence(await trial.attack(look, WORD=trial.mark))
-        finally:
-            await trial.attack(_STOP, agent=trial.peer, chat="peer")
 
 
 async def outlive(trial: Trial) -> str:
@@ -152,7 +150,7 @@ status = read('/proc/self/status').decode()
 control('NoNewPrivs' in status, 'the kernel tells')
 if 'NoNewPrivs:\\t1' not in status:
     hole('no_new_privs is off')
-""", _CAPABILITIES),
+""", planted="real = read\nread = lambda path: real(path).replace(b'NoNewPrivs:\\t1', b'NoNewPrivs:\\t0')"),
     Probe("P13", "process", "hold a capability in any of the five sets", """
 for line in read('/proc/self/status').decode().splitlines():
     if line.startswith('Cap') and int(line.split()[1], 16):
