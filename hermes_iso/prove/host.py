@@ -13,6 +13,7 @@ from pathlib import Path
 
 import trio
 
+from hermes_iso.background import Background
 from hermes_iso.prove.probe import BrokenProbeError
 from hermes_iso.prove.trial import Trial
 
@@ -75,26 +76,26 @@ def segments(key: int) -> list[int]:
 
 @contextlib.asynccontextmanager
 async def meeting(trial: Trial, attack: str, *, agent: str | None = None, **given: object) -> AsyncIterator[str]:
-    """Run a turn of an agent (the attacker) that calls `meet(text)` when others may look, and goes on until they have.
+    """Run a turn of an agent (the attacker) that calls `meet(text)` when others may look; it ends when they have.
 
     Gives the text. Raises BrokenProbeError when it never comes to that.
     """
     agent = agent or trial.me
-    workspace = trial.stage.workspace(agent)
-    met, part = workspace / f"met-{trial.mark}", workspace / f"part-{trial.mark}"
-    wait = f"wait_for(lambda: os.path.exists('part-{trial.mark}'), {MEET})"
-    code = f"def meet(text='x'):\n    write('half', text)\n    os.rename('half', 'met-{trial.mark}')\n    {wait}\n{attack}"
-    async with trio.open_nursery() as nursery:
+    met = trial.stage.workspace(agent) / f"met-{trial.mark}"
+    code = f"""
+def meet(text='x'):
+    write('{met.name}.new', text)
+    os.rename('{met.name}.new', '{met.name}')
+    time.sleep({MEET})
+{attack}"""
+    async with Background() as nursery:
         nursery.start_soon(_quietly, partial(trial.attack, code, agent=agent, chat="meeting", **given))
-        try:
-            if not await wait_until(met.exists):
-                raise BrokenProbeError("the turn never came to where others look")
-            yield met.read_text(encoding="utf-8")[:100]
-        finally:
-            part.touch()
+        if not await wait_until(met.exists):
+            raise BrokenProbeError("the turn never came to where others look")
+        yield met.read_text(encoding="utf-8")[:1000]
 
 
 async def _quietly(attack: Callable[[], Awaitable[list[str]]]) -> None:
-    """Run a turn whose end nobody judges: others have looked meanwhile."""
+    """Run a turn whose end nobody judges: others look meanwhile."""
     with contextlib.suppress(BrokenProbeError):
         await attack()

@@ -59,8 +59,8 @@ class Stage:
         return self.home / "profiles" / agent
 
     def workspace(self, agent: str) -> Path:
-        """Return an agent's workspace on the host."""
-        return self.profile(agent) / "workspace"
+        """Return where a turn of an agent has its workspace on the host."""
+        return self.profile(self.agents[0] if "tenant" in self.layers else agent) / "workspace"
 
 
 @contextmanager
@@ -79,7 +79,8 @@ async def open_stage(secret: str, *, count: int = 2, layers: frozenset[str] = fr
     agents = tuple(f"agent{number}" for number in range(1, count + 1))
     with throw_away_place() as place:
         config = _attackable(_write_home(place, agents, secret))
-        pool = WeakenedPool(layers, place=place, env=stolen_environment(secret)) if layers else None
+        first = config.agents[agents[0]].profile.confinement()
+        pool = WeakenedPool(layers, place=place, env=stolen_environment(secret), first=first) if layers else None
         async with open_gateway(config, pool, admin=False) as gateway:
             yield Stage(place, agents, secret, gateway, layers)
 

@@ -61,7 +61,12 @@ class Trial:
         return await self.say(script(attack, names, planted), agent, chat)
 
     async def say(self, text: str, agent: str, chat: str = "") -> Outbound:
-        """Send a text to an agent as a message of a chat, and return the answer."""
+        """Send a text to an agent as a message of a chat, of which nothing is kept, and return the answer."""
+        where = ChatRef("console", f"{self.mark}-{chat}")
+        return await self.send(Inbound(where, text, platform_id=self.mark, agent=agent, history=()))
+
+    async def send(self, inbound: Inbound) -> Outbound:
+        """Send a message through the gateway's line and return the answer; what is shown before it is kept in `shown`."""
         answers: list[Outbound] = []
 
         async def deliver(outbound: Outbound) -> Receipt:
@@ -71,8 +76,6 @@ class Trial:
         async def relay(progress: Progress) -> None:
             self.shown.append(progress)
 
-        where = ChatRef("console", f"{self.mark}-{chat}")
-        inbound = Inbound(where, text, platform_id=self.mark, agent=agent, history=())
         await self.stage.gateway.handle(inbound, deliver, relay)
         return answers[0]
 

@@ -19,15 +19,17 @@ class WeakenedPool(SandboxPool):
     """Switches layers off in every sandbox; what runs in it is only ever the suite's own probes.
 
     view: `place`, where the suite keeps what no agent may see, is shown as it is. environment: `env` arrives inside.
-    limits: none worth the name. tenant: every agent gets the first one's sandbox. session: all sessions are one.
+    limits: none worth the name. tenant: every agent gets the sandbox of `first`. session: all sessions are one.
     """
 
-    def __init__(self, layers: frozenset[str], *, place: Path, env: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self, layers: frozenset[str], *, place: Path, env: tuple[tuple[str, str], ...], first: Confinement
+    ) -> None:
         super().__init__()
         self._layers = layers
         self._place = place
         self._env = env
-        self._first: Confinement | None = None
+        self._first = first
 
     @asynccontextmanager
     async def lease(self, confinement: Confinement, *, session: str) -> AsyncIterator[Lease]:
@@ -42,7 +44,7 @@ class WeakenedPool(SandboxPool):
 
     def _weakened(self, confinement: Confinement) -> Confinement:
         if "tenant" in self._layers:
-            confinement = self._first = self._first or confinement
+            confinement = self._first
         changed = replace(confinement, without=self._layers - HOST_LAYERS)
         if "environment" in self._layers:
             changed = replace(changed, env=(*changed.env, *self._env))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermes_iso.prove.probes import env, fs, kernel, network, process, resource
+from hermes_iso.prove.probes import env, fs, kernel, network, persist, process, resource, tenant
 
-EVERY = (env.PROBES, fs.PROBES, process.PROBES, network.PROBES, kernel.PROBES, resource.PROBES)
+EVERY = (env.PROBES, fs.PROBES, process.PROBES, network.PROBES, kernel.PROBES, resource.PROBES, persist.PROBES, tenant.PROBES)
 """The categories in the order in which they are listed."""
