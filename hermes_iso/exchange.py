@@ -10,10 +10,15 @@ from hermes_iso.guest_calls import GuestCalls
 from hermes_iso.leases import LeaseLike, Leash, send_request
 from hermes_iso.work import Work
 
+PROCESS_TOOLS = frozenset({"terminal", "process"})
+"""The tools that start and look after background processes: what a guest asks for is checked against its grant here again."""
+
 
 async def exchange(work: Work, lease: LeaseLike, *, door: ModelDoor, leash: Leash) -> End:
     """Give the process its turn and return its last message. Raises SandboxError, TurnError."""
-    processes = ProcessBroker(lease.processes, env=work.process_environment(), deadline=leash.scope.deadline)
+    processes = None
+    if PROCESS_TOOLS & {tool.name for tool in work.tools}:
+        processes = ProcessBroker(lease.processes, env=work.process_environment(), deadline=leash.scope.deadline)
     async with Background() as nursery:
         nursery.start_soon(leash.pass_on_interrupt, lease)
         calls = GuestCalls(lease, nursery, models=door, processes=processes)

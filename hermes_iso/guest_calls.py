@@ -24,9 +24,14 @@ UNREAD_ANSWERS = 4
 
 
 class GuestCalls:
-    """Takes the broker calls of one turn, checks what they name, and sends the answers."""
+    """Takes the broker calls of one turn, checks what they name, and sends the answers.
 
-    def __init__(self, lease: LeaseLike, nursery: trio.Nursery, *, models: ModelDoor, processes: ProcessBroker) -> None:
+    processes: None for a turn whose grant holds no tool that works with background processes.
+    """
+
+    def __init__(
+        self, lease: LeaseLike, nursery: trio.Nursery, *, models: ModelDoor, processes: ProcessBroker | None
+    ) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models
@@ -84,5 +89,7 @@ class GuestCalls:
             case "model":
                 return await self._models.answer(call.params, on_text)
             case "process":
+                if self._processes is None:
+                    raise TurnError("refused", "This agent was not granted a tool that works with background processes.")
                 return await self._processes.answer(call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

@@ -43,19 +43,20 @@ class _Places:
 
 
 async def prove(
-    probes: Sequence[Probe], *, agents: int = 2, unbounded: Mapping[str, str] | None = None, strict: bool = False
+    probes: Sequence[Probe], *, secret: str, agents: int = 2, unbounded: Mapping[str, str] | None = None, strict: bool = False
 ) -> list[Result]:
     """Run probes as turns of `agents` throw-away agents with every layer on; return their results in order.
 
     unbounded: limits that this machine can't enforce, with the reason; their probes are skipped, or fail when `strict`.
+    secret: the canary, which the caller has put into its own environment as CANARY_NAME.
     Raises UnsupportedSandboxError, UsageError.
     """
-    async with open_stage(new_secret(), count=agents) as stage:
+    async with open_stage(secret, count=agents) as stage:
         return await _run_all(probes, stage, unbounded=unbounded or {}, strict=strict)
 
 
 async def self_test(
-    probes: Sequence[Probe], *, agents: int = 2, unbounded: Mapping[str, str] | None = None, strict: bool = False
+    probes: Sequence[Probe], *, secret: str, agents: int = 2, unbounded: Mapping[str, str] | None = None, strict: bool = False
 ) -> list[Result]:
     """Run each probe with the layers that it tests switched off: it is `found` when it reports the hole, else `blind`."""
     found: dict[str, Result] = {}
@@ -63,11 +64,11 @@ async def self_test(
     limiter = trio.CapacityLimiter(STAGES_AT_ONCE)
 
     async def one_stage(layers: frozenset[str], group: list[Probe]) -> None:
-        async with limiter, open_stage(new_secret(), count=agents, layers=layers) as stage:
+        async with limiter, open_stage(secret, count=agents, layers=layers) as stage:
             results = await _run_all(group, stage, unbounded=unbounded or {}, strict=strict, self_test=True)
         found.update({result.probe.id: result for result in results})
 
-    async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:  # a failure of one stage ends the others
         for names, group in groupby(ordered, key=lambda probe: sorted(probe.without)):
             nursery.start_soon(one_stage, frozenset(names), list(group))
     return [found[probe.id] for probe in probes]
