@@ -29,9 +29,7 @@ class GuestCalls:
     processes: None for a turn whose grant holds no tool that works with background processes.
     """
 
-    def __init__(
-        self, lease: LeaseLike, nursery: trio.Nursery, *, models: ModelDoor, processes: ProcessBroker | None
-    ) -> None:
+    def __init__(self, lease: LeaseLike, nursery: trio.Nursery, *, models: ModelDoor, processes: ProcessBroker | None) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models

@@ -5,16 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from itertools import chain
 
 from hermes_iso.errors import UsageError
-from hermes_iso.prove import probes
 from hermes_iso.prove.probe import Probe
-
-
-def all_probes() -> tuple[Probe, ...]:
-    """Return every probe, by category and id."""
-    return tuple(chain.from_iterable(probes.EVERY))
+from hermes_iso.prove.probes import load_all
 
 
 def choose(words: Sequence[str]) -> tuple[Probe, ...]:
@@ -22,7 +16,7 @@ def choose(words: Sequence[str]) -> tuple[Probe, ...]:
 
     Raises UsageError for a word that is neither.
     """
-    every = all_probes()
+    every = load_all()
     wanted = {word.strip().casefold() for word in words if word.strip()}
     known = {name.casefold() for probe in every for name in (probe.id, probe.category)}
     for word in sorted(wanted - known):

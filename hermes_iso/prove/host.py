@@ -1,4 +1,4 @@
-"""What host-side probes look at: the machine's processes and SysV segments by a mark, and meeting points with a running turn."""
+"""What host-side probes look at: the machine's processes and SysV segments by a mark, and where a turn and others meet."""
 
 from __future__ import annotations
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
-
-if TYPE_CHECKING:
-    from hermes_iso.prove.trial import Trial
+from typing import Any, Literal, TypeAlias
 
 Category = Literal[
     "env", "fs", "process", "network", "kernel", "resource", "persist", "tenant", "protocol", "policy", "operator"
 ]
 Verdict = Literal["passed", "failed", "skipped", "found", "blind"]
 """passed, failed: the attack was stopped, or not. found, blind: in the self-test the probe saw the hole, or not."""
-HostAttack: TypeAlias = "Callable[[Trial], Awaitable[str]]"
-"""An attack that the host drives: returns what got through, "" when nothing did. Raises BrokenProbeError."""
+HostAttack: TypeAlias = Callable[[Any], Awaitable[str]]
+"""An attack that the host drives: takes the Trial, returns what got through, "" when nothing did. Raises BrokenProbeError."""
 
 HOST_LAYERS = frozenset({"view", "environment", "limits", "tenant", "session"})
-"""Layers that the suite switches off by another Confinement or session name; see `weakened`. The others are the sandbox's own."""
+"""Layers that the suite switches off by another Confinement or session name; see `weakened`. Others are the sandbox's own."""
 
 
 class BrokenProbeError(Exception):

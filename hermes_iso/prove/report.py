@@ -48,9 +48,9 @@ def summary(results: Sequence[Result], *, self_test: bool) -> str:
     return f"{len(results)} probes: {count['passed']} {good}, {count['failed']} {bad}{skipped}"
 
 
-def listing_json(probes: Sequence[Probe]) -> list[dict[str, str]]:
+def listing_json(probes: Sequence[Probe]) -> dict[str, list[dict[str, str]]]:
     """Return what `--list --json` prints."""
-    return [_named(probe) for probe in probes]
+    return {"probes": [_named(probe) for probe in probes]}
 
 
 def _named(probe: Probe) -> dict[str, str]:

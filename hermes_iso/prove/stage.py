@@ -131,7 +131,7 @@ def _attackable(config: Config) -> Config:
     def changed(agent: Agent) -> Agent:
         timeout = SHORT_TIMEOUT if agent.id == HASTY else TURN_TIMEOUT
         policy = ToolPolicy(deny=DENIED_TOOLS) if agent.id == LIMITED else agent.policy
-        return replace(agent, engine=cast(Any, "probe"), turn_timeout=timeout, policy=policy)
+        return replace(agent, engine=cast("Any", "probe"), turn_timeout=timeout, policy=policy)
 
     return replace(config, agents={name: changed(agent) for name, agent in config.agents.items()})
 

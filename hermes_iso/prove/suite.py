@@ -15,6 +15,17 @@ Run: TypeAlias = Callable[[], Awaitable[list[Result]]]
 """A run of the suite with everything chosen."""
 
 __all__ = [
-    "CANARY_NAME", "Result", "Run", "as_json", "choose", "counts", "listing", "listing_json", "new_secret", "prove", "self_test",
-    "summary", "table",
-]  # fmt: skip
+    "CANARY_NAME",
+    "Result",
+    "Run",
+    "as_json",
+    "choose",
+    "counts",
+    "listing",
+    "listing_json",
+    "new_secret",
+    "prove",
+    "self_test",
+    "summary",
+    "table",
+]

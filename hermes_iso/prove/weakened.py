@@ -22,9 +22,7 @@ class WeakenedPool(SandboxPool):
     limits: none worth the name. tenant: every agent gets the sandbox of `first`. session: all sessions are one.
     """
 
-    def __init__(
-        self, layers: frozenset[str], *, place: Path, env: tuple[tuple[str, str], ...], first: Confinement
-    ) -> None:
+    def __init__(self, layers: frozenset[str], *, place: Path, env: tuple[tuple[str, str], ...], first: Confinement) -> None:
         super().__init__()
         self._layers = layers
         self._place = place

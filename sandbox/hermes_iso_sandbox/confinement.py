@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-
 LAYERS = frozenset({"seccomp", "capabilities", "proc", "pid", "net", "ipc", "tmp", "system", "descriptors"})
 """What `Confinement.without` may name, each one layer of a turn:
 
 seccomp: the system call filter. capabilities: giving them up, no_new_privs, no further user namespace.
-proc: a /proc of its own with masks (off: the host's). pid: a pid namespace per turn. net, ipc: such namespaces (off: the host's).
+proc: a /proc of its own with masks (off: the host's). pid: a pid namespace per turn.
+net, ipc: a namespace of that kind per turn (off: the host's).
 tmp: a fresh /tmp and /dev/shm (off: the host's). system: the read-only root. descriptors: closing all others.
 """
 

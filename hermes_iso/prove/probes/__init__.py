@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from hermes_iso.prove.probes import env, fs, kernel, network, operator, persist, policy, process, protocol, resource, tenant
+from importlib import import_module
+from typing import get_args
 
-EVERY = (env.PROBES, fs.PROBES, process.PROBES, network.PROBES, kernel.PROBES, resource.PROBES, persist.PROBES, tenant.PROBES, protocol.PROBES, policy.PROBES, operator.PROBES)
-"""The categories in the order in which they are listed."""
+from hermes_iso.prove.probe import Category, Probe
+
+
+def load_all() -> tuple[Probe, ...]:
+    """Return every probe, by category."""
+    files = (import_module(f"{__name__}.{category}") for category in get_args(Category))
+    return tuple(probe for file in files for probe in file.PROBES)

@@ -40,48 +40,74 @@ control(seen > 3, 'memory can be read')
 async def search_memory(trial: Trial) -> str:
     """Have a turn search its own memory for a secret of which it is told no more than the beginning and the hash."""
     secret = trial.stage.secret
-    known = {"BEGIN": secret[:12], "LENGTH": len(secret), "HASH": hashlib.sha256(secret.encode()).hexdigest()}
-    return evidence(await trial.attack(_MEMORY, SECRET="", **known))  # noqa: S106  # on purpose none
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    holes = await trial.attack(_MEMORY, SECRET="", BEGIN=secret[:12], LENGTH=len(secret), HASH=digest)
+    return evidence(holes)
 
 
 PROBES = (
     Probe(
-        "E01", "env", "os.environ holds a gateway secret",
-        "for name, value in os.environ.items(): seek(SECRET, value, name)", _ENVIRONMENT,
-    ),
-    Probe(
-        "E02", "env", "/proc/self/environ holds a gateway secret",
-        "control(read('/proc/self/environ'), 'it can be read')\nseek(SECRET, read('/proc/self/environ'), 'it')", _ENVIRONMENT,
-    ),
-    Probe(
-        "E03", "env", "/proc/1/environ holds a gateway secret (the launcher's environment)",
-        "control(read('/proc/1/environ'), 'it can be read')\nseek(SECRET, read('/proc/1/environ'), 'it')", _ENVIRONMENT,
-    ),
-    Probe(
-        "E04", "env", "any /proc/<pid>/environ or task's holds a gateway secret",
-        "for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/self/task/*/environ'): seek(SECRET, read(path), path)",
+        "E01",
+        "env",
+        "os.environ holds a gateway secret",
+        "for name, value in os.environ.items(): seek(SECRET, value, name)",
         _ENVIRONMENT,
     ),
     Probe(
-        "E05", "env", "a child program inherits a gateway secret",
-        "out = shell('env')\ncontrol('PATH=' in out, 'env prints')\nseek(SECRET, out, 'env of a child')", _ENVIRONMENT,
+        "E02",
+        "env",
+        "/proc/self/environ holds a gateway secret",
+        "control(read('/proc/self/environ'), 'it can be read')\nseek(SECRET, read('/proc/self/environ'), 'it')",
+        _ENVIRONMENT,
     ),
     Probe(
-        "E06", "env", "HOME or HERMES_HOME points at a home of the host's",
+        "E03",
+        "env",
+        "/proc/1/environ holds a gateway secret (the launcher's environment)",
+        "control(read('/proc/1/environ'), 'it can be read')\nseek(SECRET, read('/proc/1/environ'), 'it')",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E04",
+        "env",
+        "any /proc/<pid>/environ or task's holds a gateway secret",
+        "paths = glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/self/task/*/environ')\n"
+        "for path in paths: seek(SECRET, read(path), path)",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E05",
+        "env",
+        "a child program inherits a gateway secret",
+        "out = shell('env')\ncontrol('PATH=' in out, 'env prints')\nseek(SECRET, out, 'env of a child')",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E06",
+        "env",
+        "HOME or HERMES_HOME points at a home of the host's",
         "want = {'HOME': '/home/agent', 'HERMES_HOME': '/hermes', 'USER': 'agent'}\n"
         "for name, value in want.items():\n    if os.environ.get(name) != value: hole(f'{name} is {os.environ.get(name)}')",
         _ENVIRONMENT,
     ),
     Probe(
-        "E07", "env", "loader and interpreter hooks are inherited (LD_*, PYTHON*, BASH_ENV, GIT_*, NODE_OPTIONS)",
-        "PREFIXES = ('LD_', 'PYTHON', 'BASH_ENV', 'ENV', 'GIT_', 'NODE_OPTIONS', 'PERL5', 'RUBY')" + _FOREIGN, _ENVIRONMENT,
+        "E07",
+        "env",
+        "loader and interpreter hooks are inherited (LD_*, PYTHON*, BASH_ENV, GIT_*, NODE_OPTIONS)",
+        "PREFIXES = ('LD_', 'PYTHON', 'BASH_ENV', 'ENV', 'GIT_', 'NODE_OPTIONS', 'PERL5', 'RUBY')" + _FOREIGN,
+        _ENVIRONMENT,
     ),
     Probe(
-        "E08", "env", "sockets of the operator's agents are inherited (SSH_AUTH_SOCK, DBUS, GPG)",
-        "PREFIXES = ('SSH_', 'DBUS_', 'GPG_', 'XDG_RUNTIME', 'DISPLAY', 'WAYLAND', 'DOCKER_', 'KUBE')" + _FOREIGN, _ENVIRONMENT,
+        "E08",
+        "env",
+        "sockets of the operator's agents are inherited (SSH_AUTH_SOCK, DBUS, GPG)",
+        "PREFIXES = ('SSH_', 'DBUS_', 'GPG_', 'XDG_RUNTIME', 'DISPLAY', 'WAYLAND', 'DOCKER_', 'KUBE')" + _FOREIGN,
+        _ENVIRONMENT,
     ),
     Probe(
-        "E09", "env", "a descriptor is inherited besides three streams and the turn's own socket",
+        "E09",
+        "env",
+        "a descriptor is inherited besides three streams and the turn's own socket",
         """
 for name in os.listdir('/proc/self/fd'):
     try:
@@ -90,10 +116,13 @@ for name in os.listdir('/proc/self/fd'):
         continue  # the one that listed
     if target != '/dev/null' and int(name) != sock.fileno():
         hole(f'descriptor {name} is {target}')
-""", layers("descriptors"),
+""",
+        layers("descriptors"),
     ),
     Probe(
-        "E10", "env", "an inherited directory descriptor opens a file (openat(fd, '.env'))",
+        "E10",
+        "env",
+        "an inherited directory descriptor opens a file (openat(fd, '.env'))",
         """
 for fd in range(0, 4096):
     for name in ('.env', '../.env', 'secret'):
@@ -102,37 +131,50 @@ for fd in range(0, 4096):
             hole(f'{name} by descriptor {fd}')
         except OSError:
             pass
-""", planted="os.mkdir('/tmp/d'); write('/tmp/d/.env'); os.dup2(os.open('/tmp/d', os.O_RDONLY), 77)",
+""",
+        planted="os.mkdir('/tmp/d'); write('/tmp/d/.env'); os.dup2(os.open('/tmp/d', os.O_RDONLY), 77)",
     ),
     Probe(
-        "E11", "env", "an inherited descriptor leads to a directory of the host's by /proc/self/fd/N/..",
+        "E11",
+        "env",
+        "an inherited descriptor leads to a directory of the host's by /proc/self/fd/N/..",
         """
 for name in os.listdir('/proc/self/fd'):
     link = f'/proc/self/fd/{name}'
     if os.path.isdir(link):
         hole(f'descriptor {name} is the directory {os.readlink(link)}')
-""", planted="os.dup2(os.open('/', os.O_RDONLY), 77)",
+""",
+        planted="os.dup2(os.open('/', os.O_RDONLY), 77)",
     ),
     Probe(
-        "E12", "env", "init of the turn keeps descriptors that the turn can open by /proc/1/fd",
+        "E12",
+        "env",
+        "init of the turn keeps descriptors that the turn can open by /proc/1/fd",
         """
 for name in os.listdir('/proc/1/fd'):
     target = os.readlink(f'/proc/1/fd/{name}')
     if target != '/dev/null':
         hole(f'/proc/1/fd/{name} is {target}')
-""", layers("descriptors"),
+""",
+        layers("descriptors"),
     ),
     Probe(
-        "E13", "env", "the memory of the turn's process holds a gateway secret (what it was forked from)",
-        search_memory, _ENVIRONMENT,
+        "E13",
+        "env",
+        "the memory of the turn's process holds a gateway secret (what it was forked from)",
+        search_memory,
+        _ENVIRONMENT,
     ),
     Probe(
-        "E14", "env", "the command line of any process inside names the host's home or a secret",
+        "E14",
+        "env",
+        "the command line of any process inside names the host's home or a secret",
         """
 control(read('/proc/1/cmdline'), 'it can be read')
 for path in glob.glob('/proc/[0-9]*/cmdline'):
     seek(SECRET, read(path), path)
     seek(HOST_HOME, read(path), path)
-""", planted="subprocess.Popen(['sh', '-c', 'sleep 5; : ' + SECRET]); time.sleep(0.1)",
+""",
+        planted="subprocess.Popen(['sh', '-c', 'sleep 5; : ' + SECRET]); time.sleep(0.1)",
     ),
-)  # fmt: skip
+)

@@ -49,7 +49,7 @@ for source in (PEER_HOME + '/workspace/link-me.txt', HOST_OUTSIDE + '/secret'):
 
 async def drop_in_tmp(trial: Trial) -> str:
     """F23: files in /tmp, /dev/shm, /run and /var/tmp; the host looks whether they are its own."""
-    names = [Path(place, trial.mark) for place in ("/tmp", "/dev/shm", "/run", "/var/tmp")]  # noqa: S108  # looked at, not used
+    names = [Path(place, trial.mark) for place in ("/tmp", "/dev/shm", "/run", "/var/tmp")]  # looked at, not used
     code = f"control(not attempt(write, '/tmp/{trial.mark}'), '/tmp can be written')\nfor name in NAMES: attempt(write, name)"
     await trial.attack(code, NAMES=[str(name) for name in names])
     found = [name for name in names if name.exists()]
@@ -125,54 +125,78 @@ def walk(top):
 """
 
 PROBES = (
-    Probe("F01", "fs", "read a file of the host outside of every home", "seek(SECRET, read(HOST_OUTSIDE + '/secret'), 'it')", _VIEW),
     Probe(
-        "F02", "fs", "read config.yaml, .env and auth.json of the gateway's home by their host paths",
+        "F01",
+        "fs",
+        "read a file of the host outside of every home",
+        "seek(SECRET, read(HOST_OUTSIDE + '/secret'), 'it')",
+        _VIEW,
+    ),
+    Probe(
+        "F02",
+        "fs",
+        "read config.yaml, .env and auth.json of the gateway's home by their host paths",
         """
 for name in ('config.yaml', '.env', 'auth.json', 'active_profile', 'hermes-iso/gateway.db', 'hermes-iso/lock'):
     if read(HOST_HOME + '/' + name):
         hole(f'read {name}')
-""", _VIEW,
+""",
+        _VIEW,
     ),
     Probe("F03", "fs", "read another tenant's workspace file (mode 644)", read_peers_file, _VIEW),
     Probe(
-        "F04", "fs", "list the profiles root (tenant names)",
+        "F04",
+        "fs",
+        "list the profiles root (tenant names)",
         """
 for path in (HOST_HOME, HOST_HOME + '/profiles', os.path.dirname(ME_HOME), '/hermes/profiles', '/hermes/..'):
     if attempt(os.listdir, path) == 0 and {'auth.json', os.path.basename(PEER_HOME)} & set(os.listdir(path)):
         hole(f'listed {path}')
-""", _VIEW,
+""",
+        _VIEW,
     ),
     Probe(
-        "F05", "fs", "read .env and auth.json of the agent's own profile by their host paths",
+        "F05",
+        "fs",
+        "read .env and auth.json of the agent's own profile by their host paths",
         """
 for path in (ME_HOME, '/hermes', '/hermes/memories/..', '/proc/self/root' + ME_HOME, '/proc/1/root' + ME_HOME):
     for name in ('.env', 'auth.json', 'config.yaml', 'pairing/secret', 'backups/secret'):
         seek(SECRET, read(f'{path}/{name}'), f'{path}/{name}')
-""", _VIEW,
+""",
+        _VIEW,
     ),
     Probe(
-        "F06", "fs", "write under /usr, /etc, /opt and /",
+        "F06",
+        "fs",
+        "write under /usr, /etc, /opt and /",
         """
 control(not attempt(write, '/tmp/x'), '/tmp can be written')
 for place in ('/usr/local/bin', '/usr/bin', '/etc', '/opt', '/', '/dev', '/lib', '/var', '/hermes', '/home'):
     denied(f'wrote in {place}', write, f'{place}/{MARK}')
 denied('wrote /etc/passwd', write, '/etc/passwd')
-""", layers("system"),
+""",
+        layers("system"),
     ),
     Probe(
-        "F07", "fs", "read secrets of the host's /etc, /root and /var (shadow, ssh keys, logs)",
+        "F07",
+        "fs",
+        "read secrets of the host's /etc, /root and /var (shadow, ssh keys, logs)",
         """
 for path in ('/etc/shadow', '/etc/sudoers', '/etc/ssh', '/etc/ssl/private', '/root', '/var/log', '/var/lib', '/home/' + 'user',
              '/boot', '/srv', '/mnt', '/media', '/etc/machine-id', '/sys/kernel', '/sys/class'):
     if os.path.isfile(path) or any(files for _, _, files in os.walk(path)):
         hole(f'{path} is there')
 control(os.path.exists('/etc/passwd'), '/etc is there')
-""", planted="os.walk = lambda path: [(path, [], ['id_rsa'])]",
+""",
+        planted="os.walk = lambda path: [(path, [], ['id_rsa'])]",
     ),
     Probe(
-        "F08", "fs", "find a canary of the host by walking all that can be reached",
-        _WALK + """
+        "F08",
+        "fs",
+        "find a canary of the host by walking all that can be reached",
+        _WALK
+        + """
 SKIP = {'/proc', '/usr', '/opt/python', '/dev'}
 count = 0
 for path in walk('/'):
@@ -184,43 +208,72 @@ for path in walk('/'):
     if small:
         seek(SECRET, read(path, 1 << 16), path)
 control(count > 10, 'there are files to look at')
-""", _VIEW,
+""",
+        _VIEW,
     ),
-    Probe("F09", "fs", "dot-dot, //, /proc/self/root and /proc/self/cwd lead above the root of the sandbox", """
-for way in ('/../..', '//..//..', '/proc/self/root/..', '/proc/self/cwd/../../../..', '/proc/1/root/..', '/proc/1/cwd/..'):
+    Probe(
+        "F09",
+        "fs",
+        "dot-dot, //, /proc/self/root and /proc/self/cwd lead above the root of the sandbox",
+        """
+ROOT, CWD = '/proc/self/root', '/proc/self/cwd'
+for way in ('/../..', '//..//..', ROOT + '/..', CWD + '/../../../..', ROOT.replace('self', '1') + '/..', '/proc/1/cwd/..'):
     for path in (HOST_OUTSIDE + '/secret', HOST_HOME + '/.env'):
         seek(SECRET, read(way + path), way + path)
-""", _VIEW),
+""",
+        _VIEW,
+    ),
     Probe("F10", "fs", "symlink in the workspace to a directory of the host, written through", write_through_symlink, _VIEW),
     Probe("F11", "fs", "leave a setuid or setgid file on the host", set_id_bits, layers("seccomp")),
     Probe("F12", "fs", "hard link of another tenant's file into the workspace", link_peers_file, _VIEW),
     Probe(
-        "F13", "fs", "mount a tmpfs, a bind, a proc or an overlay", """
+        "F13",
+        "fs",
+        "mount a tmpfs, a bind, a proc or an overlay",
+        """
 os.makedirs('/tmp/mount', exist_ok=True)
 for kind, source, flags in ((b'tmpfs', b'tmpfs', 0), (b'', b'/usr', 0x1000), (b'proc', b'proc', 0)):
     refused('mount', source, b'/tmp/mount', kind, flags, None)
-""", _MOUNTS,
+""",
+        _MOUNTS,
     ),
     Probe("F14", "fs", "remount /usr read-write", "refused('mount', b'none', b'/usr', None, 0x20 | 0x1000, None)", _MOUNTS),
     Probe(
-        "F15", "fs", "umount /proc, /tmp and a masked file to expose what lies below",
-        "for path in (b'/proc/kallsyms', b'/tmp', b'/proc'): refused('umount2', path, 2)", _MOUNTS,
+        "F15",
+        "fs",
+        "umount /proc, /tmp and a masked file to expose what lies below",
+        "for path in (b'/proc/kallsyms', b'/tmp', b'/proc'): refused('umount2', path, 2)",
+        _MOUNTS,
     ),
-    Probe("F16", "fs", "mknod of a block or character device in the workspace", make_devices, layers("seccomp", "capabilities")),
     Probe(
-        "F17", "fs", "chroot and pivot_root", """
+        "F16", "fs", "mknod of a block or character device in the workspace", make_devices, layers("seccomp", "capabilities")
+    ),
+    Probe(
+        "F17",
+        "fs",
+        "chroot and pivot_root",
+        """
 refused('chroot', b'/tmp')
 refused('pivot_root', b'/tmp', b'/tmp')
-""", _MOUNTS,
+""",
+        _MOUNTS,
     ),
     Probe(
-        "F18", "fs", "open_by_handle_at and name_to_handle_at (Shocker)", """
+        "F18",
+        "fs",
+        "open_by_handle_at and name_to_handle_at (Shocker)",
+        """
 handle = struct.pack('=Ii', 128, 0) + bytes(128)
 refused('name_to_handle_at', -100, b'/usr', handle, array.array('i', [0]).tobytes(), 0)
 refused('open_by_handle_at', os.open('/', os.O_RDONLY), struct.pack('=Iiq', 8, 1, 2), 0)
-""", _MOUNTS,
+""",
+        _MOUNTS,
     ),
-    Probe("F19", "fs", "/proc/self/exe opens for writing (the interpreter is replaced for everybody)", """
+    Probe(
+        "F19",
+        "fs",
+        "/proc/self/exe opens for writing (the interpreter is replaced for everybody)",
+        """
 path = os.readlink('/proc/self/exe')
 for each in ('/proc/self/exe', '/proc/1/exe', path):
     number = attempt(os.open, each, os.O_WRONLY)
@@ -228,23 +281,42 @@ for each in ('/proc/self/exe', '/proc/1/exe', path):
         hole(f'{each}: {errno.errorcode.get(number, "opened")}')
 if not os.statvfs(path).f_flag & os.ST_RDONLY:
     hole('the interpreter lies on a file system that is mounted read-write')
-""", planted="os.ST_RDONLY = 0"),
-    Probe("F20", "fs", "the guest's own code and the libraries can be changed", """
+""",
+        planted="os.ST_RDONLY = 0",
+    ),
+    Probe(
+        "F20",
+        "fs",
+        "the guest's own code and the libraries can be changed",
+        """
 import zipfile
 for path in ('/opt/hermes-iso.zip', '/usr/lib/os-release', os.__file__, '/etc/hosts', '/etc/resolv.conf', '/hermes/.env'):
     denied(f'wrote {path}', os.open, path, os.O_WRONLY | os.O_APPEND)
     denied(f'removed {path}', os.rename, path, path + '.moved')
 control(os.path.exists('/opt/hermes-iso.zip'), 'the code is there')
-""", _MOUNTS, planted="syscall('mount', b'none', b'/opt/hermes-iso.zip', None, 0x20 | 0x1000, None)"),
-    Probe("F21", "fs", "a device besides null, zero, full, random, urandom and tty is in /dev", """
+""",
+        _MOUNTS,
+        planted="syscall('mount', b'none', b'/opt/hermes-iso.zip', None, 0x20 | 0x1000, None)",
+    ),
+    Probe(
+        "F21",
+        "fs",
+        "a device besides null, zero, full, random, urandom and tty is in /dev",
+        """
 names = set(os.listdir('/dev')) - {'null', 'zero', 'full', 'random', 'urandom', 'tty', 'fd', 'stdin', 'stdout', 'stderr',
                                    'shm', 'pts', 'ptmx'}
 for name in names:
     hole(f'/dev/{name}')
 denied('/dev/mem opens', os.open, '/dev/mem', os.O_RDONLY)
 denied('/dev/kmsg opens', os.open, '/dev/kmsg', os.O_RDONLY)
-""", planted="real = os.listdir\nos.listdir = lambda path: [*real(path), 'sda']"),
-    Probe("F22", "fs", "a file system that devices or setuid files would work on is writable", """
+""",
+        planted="real = os.listdir\nos.listdir = lambda path: [*real(path), 'sda']",
+    ),
+    Probe(
+        "F22",
+        "fs",
+        "a file system that devices or setuid files would work on is writable",
+        """
 for line in open('/proc/self/mountinfo'):
     words = line.split()
     options, kind = words[5].split(','), words[words.index('-') + 1]
@@ -252,10 +324,15 @@ for line in open('/proc/self/mountinfo'):
         options.append('nodev')  # one of the six devices, or /dev/null as a mask
     if 'rw' in options and not {'nosuid', 'nodev'} <= set(options):
         hole(f'{words[4]} is writable with {words[5]}')
-""", planted="real = open\nopen = lambda path: real(path).read().replace('nosuid,', '').splitlines()"),
+""",
+        planted="real = open\nopen = lambda path: real(path).read().replace('nosuid,', '').splitlines()",
+    ),
     Probe("F23", "fs", "a file dropped in /tmp, /dev/shm, /run arrives on the host", drop_in_tmp, layers("tmp")),
     Probe(
-        "F24", "fs", "mountinfo shows host paths of the gateway or of other tenants", """
+        "F24",
+        "fs",
+        "mountinfo shows host paths of the gateway or of other tenants",
+        """
 for path in ('/proc/self/mountinfo', '/proc/1/mountinfo', '/proc/self/mounts', '/proc/self/mountstats'):
     text = read(path).decode(errors='replace')
     control(text or 'self' not in path, path)
@@ -264,10 +341,14 @@ for path in ('/proc/self/mountinfo', '/proc/1/mountinfo', '/proc/self/mounts', '
     for line in text.splitlines():
         if HOST_HOME in line and ME_HOME not in line:
             hole(line)
-""", planted="real = read\nread = lambda path: real(path) + (f'1 2 0:1 {PEER_HOME}/x /y').encode()",
+""",
+        planted="real = read\nread = lambda path: real(path) + (f'1 2 0:1 {PEER_HOME}/x /y').encode()",
     ),
     Probe(
-        "F25", "fs", "own workspace, HOME, /tmp and memories are usable (functional)", """
+        "F25",
+        "fs",
+        "own workspace, HOME, /tmp and memories are usable (functional)",
+        """
 for path in ('/workspace', '/home/agent', '/tmp', '/hermes/memories', '/dev/shm'):
     name = f'{path}/{MARK}'
     if attempt(write, name, 'text') or read(name) != b'text':
@@ -275,7 +356,8 @@ for path in ('/workspace', '/home/agent', '/tmp', '/hermes/memories', '/dev/shm'
     attempt(os.unlink, name)
 if shell('echo works; true | cat') != 'works\\n':
     hole('a shell does not work')
-""", planted="real = read\nread = lambda path: b''",
+""",
+        planted="real = read\nread = lambda path: b''",
     ),
     Probe("F26", "fs", "files that a turn makes belong to somebody else on the host", keep_owner, planted="pass"),
-)  # fmt: skip
+)

@@ -70,7 +70,9 @@ async def send_to_host(trial: Trial) -> str:
         there.bind(("127.0.0.1", 0))
         there.setblocking(False)
         port = there.getsockname()[1]
-        send = "with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s: attempt(s.sendto, MARK.encode(), ('127.0.0.1', PORT))"
+        send = (
+            "with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s: attempt(s.sendto, MARK.encode(), ('127.0.0.1', PORT))"
+        )
         await trial.attack(send, PORT=port)
         with contextlib.suppress(BlockingIOError):
             return "it arrived" if there.recv(100) == trial.mark.encode() else ""
@@ -143,46 +145,96 @@ PROBES = (
     Probe("N02", "network", "pathname unix socket of the gateway", connect_to_path, layers("view")),
     Probe("N03", "network", "abstract unix socket of the gateway", connect_to_abstract, _NET),
     Probe("N04", "network", "UDP to host loopback (checked on the host)", send_to_host, _NET),
-    Probe("N05", "network", "a route to any public address, IPv4 or IPv6 (look-up only)", _REACH + """
+    Probe(
+        "N05",
+        "network",
+        "a route to any public address, IPv4 or IPv6 (look-up only)",
+        _REACH
+        + """
 for family, address in ((socket.AF_INET, '192.0.2.1'), (socket.AF_INET, '8.8.8.8'), (socket.AF_INET6, '2001:4860:4860::8888')):
     if reaches(family, (address, 53)):
         hole(f'there is a route to {address}')
-""", planted="attempt = lambda *rest: 0"),
-    Probe("N06", "network", "route to cloud metadata 169.254.169.254 (look-up only)", _REACH + """
+""",
+        planted="attempt = lambda *rest: 0",
+    ),
+    Probe(
+        "N06",
+        "network",
+        "route to cloud metadata 169.254.169.254 (look-up only)",
+        _REACH
+        + """
 for family, address in ((socket.AF_INET, '169.254.169.254'), (socket.AF_INET6, 'fd00:ec2::254'), (socket.AF_INET, '10.0.0.1')):
     if reaches(family, (address, 80)):
         hole(f'there is a route to {address}')
-""", planted="attempt = lambda *rest: 0"),
+""",
+        planted="attempt = lambda *rest: 0",
+    ),
     Probe("N07", "network", "the turn shares a namespace with the host", compare_namespaces, _NET),
-    Probe("N08", "network", "packet and raw sockets", """
+    Probe(
+        "N08",
+        "network",
+        "packet and raw sockets",
+        """
 refused('socket', 17, 3, 768, by=(EAFNOSUPPORT,))
 denied('a raw socket', socket.socket, socket.AF_INET, socket.SOCK_RAW, 1)
-""", layers("seccomp")),
-    Probe("N09", "network", "AF_ALG / AF_BLUETOOTH / AF_CAN / AF_RDS / AF_XDP / AF_TIPC / AF_VSOCK families", """
+""",
+        layers("seccomp"),
+    ),
+    Probe(
+        "N09",
+        "network",
+        "AF_ALG / AF_BLUETOOTH / AF_CAN / AF_RDS / AF_XDP / AF_TIPC / AF_VSOCK families",
+        """
 for family, kind in ((38, 5), (31, 3), (29, 3), (21, 5), (44, 3), (30, 1), (40, 1), (15, 3), (9, 5), (45, 1), (39, 1)):
     refused('socket', family, kind, 0, by=(EAFNOSUPPORT,))
 refused('socket', 38 | 1 << 32, 5, 0, by=(EAFNOSUPPORT, EINVAL))
-""", layers("seccomp"), planted="real = syscall\nsyscall = lambda name, *rest: (3, 0) if rest[0] == 38 else real(name, *rest)"),
-    Probe("N10", "network", "netlink beyond NETLINK_ROUTE (netfilter, uevent, audit, xfrm, sock_diag)", """
+""",
+        layers("seccomp"),
+        planted="real = syscall\nsyscall = lambda name, *rest: (3, 0) if rest[0] == 38 else real(name, *rest)",
+    ),
+    Probe(
+        "N10",
+        "network",
+        "netlink beyond NETLINK_ROUTE (netfilter, uevent, audit, xfrm, sock_diag)",
+        """
 for protocol in (2, 4, 5, 6, 9, 12, 15, 16):
     refused('socket', 16, 3, protocol, by=(EAFNOSUPPORT,))
-""", layers("seccomp")),
+""",
+        layers("seccomp"),
+    ),
     Probe("N11", "network", "listening TCP port reachable from the host's loopback", be_reached, _NET),
     Probe("N12", "network", "squat an abstract name the gateway or a peer would use", squat, _NET),
-    Probe("N13", "network", "an interface besides lo, or a changed one", """
+    Probe(
+        "N13",
+        "network",
+        "an interface besides lo, or a changed one",
+        """
 names = [name for _, name in socket.if_nameindex()]
 if names != ['lo']:
     hole(f'interfaces: {names}')
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
     denied('lo was taken down', fcntl.ioctl, s, 0x8914, struct.pack('16sh14x', b'lo', 0))
-""", layers("capabilities", "seccomp")),
-    Probe("N14", "network", "descriptors pushed to the gateway over the turn's socket (SCM_RIGHTS) stay open there", pass_descriptor,
-          planted="pass"),
-    Probe("N15", "network", "loopback is usable within a turn (functional)", """
+""",
+        layers("capabilities", "seccomp"),
+    ),
+    Probe(
+        "N14",
+        "network",
+        "descriptors pushed to the gateway over the turn's socket (SCM_RIGHTS) stay open there",
+        pass_descriptor,
+        planted="pass",
+    ),
+    Probe(
+        "N15",
+        "network",
+        "loopback is usable within a turn (functional)",
+        """
 with socket.create_server(('127.0.0.1', 0)) as server, socket.create_connection(server.getsockname(), 5) as client:
     peer, _ = server.accept()
     peer.sendall(b'x')
     if client.recv(1) != b'x':
         hole('nothing arrived')
-""", planted="socket.socket.recv = lambda *rest: b''"),
-)  # fmt: skip
+""",
+        planted="socket.socket.recv = lambda *rest: b''",
+    ),
+)

@@ -18,18 +18,33 @@ _REMOVE = "found, _ = syscall('shmget', KEY, 1, 0)\nif found >= 0: syscall('shmc
 
 async def startup_files(trial: Trial) -> str:
     """S01: what a shell or a session manager of the gateway's user reads at start; a harmless name stands for the files."""
-    home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
-    places = [home, home / ".config/systemd/user", home / ".local/bin", home / ".ssh", Path("/etc/cron.d"), Path("/etc/profile.d")]
+    home = _home_of_user()
+    places = [
+        home,
+        home / ".config/systemd/user",
+        home / ".local/bin",
+        home / ".ssh",
+        Path("/etc/cron.d"),
+        Path("/etc/profile.d"),
+    ]
     if trial.plays_hole:
         places.append(trial.workspace)
     names = [place / f".{trial.mark}" for place in places]
     await trial.attack("for name in NAMES: attempt(write, name)", NAMES=[str(name) for name in names[: len(places)]])
     if trial.plays_hole:
         names[-1].touch()
-    found = [name for name in names if name.exists()]
+    found = [name for name in names if os.access(name, os.F_OK)]
     for name in found:
         name.unlink()
     return evidence([f"a file appeared in {name.parent}" for name in found])
+
+
+def _home_of_user() -> Path:
+    """Return the home directory of the gateway's user; a bare uid has none, and then root's is what an agent could go for."""
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return Path("/root")
 
 
 async def plant_git(trial: Trial, way: str) -> str:
@@ -114,9 +129,18 @@ async def two_turns(trial: Trial, leave: str, look: str) -> str:
 
 async def scratch(trial: Trial) -> str:
     """S07."""
-    places = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # noqa: S108  # inside
-    leave = "control(not attempt(write, '/tmp/' + MARK), '/tmp can be written')\nfor place in PLACES: attempt(write, f'{place}/{MARK}')"
-    look = "for place in PLACES:\n    if os.path.exists(f'{place}/{MARK}'): hole(f'{place} was kept')\n    attempt(os.unlink, f'{place}/{MARK}')"
+    places = ("/tmp", "/run", "/dev/shm", "/var/tmp")  # inside
+    leave = """
+control(not attempt(write, '/tmp/' + MARK), '/tmp can be written')
+for place in PLACES:
+    attempt(write, f'{place}/{MARK}')
+"""
+    look = """
+for place in PLACES:
+    if os.path.exists(f'{place}/{MARK}'):
+        hole(f'{place} was kept')
+    attempt(os.unlink, f'{place}/{MARK}')
+"""
     await trial.attack(leave, chat="same", PLACES=places)
     return evidence(await trial.attack(look, chat="same", PLACES=places))
 
@@ -132,8 +156,9 @@ sys.modules['left'] = json
 """
     look = """
 import builtins
-for name, there in (('builtins', hasattr(builtins, 'left')), ('a module', hasattr(json, 'left')), ('wire', hasattr(wire, 'left')),
-                    ('the environment', 'LEFT' in os.environ), ('modules', 'left' in sys.modules)):
+for name, there in (('builtins', hasattr(builtins, 'left')), ('a module', hasattr(json, 'left')),
+                    ('wire', hasattr(wire, 'left')), ('the environment', 'LEFT' in os.environ),
+                    ('modules', 'left' in sys.modules)):
     if there:
         hole(f'{name} kept it')
 seek('left ' + MARK, shell('env'), 'the environment of a child')
@@ -154,7 +179,8 @@ os.chdir('/usr')
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
 """
     look = """
-for name, there in {'umask': os.umask(0o22) == 0o13, 'nice': os.nice(0) == 3, 'a handler': callable(signal.getsignal(signal.SIGUSR1)),
+for name, there in {'umask': os.umask(0o22) == 0o13, 'nice': os.nice(0) == 3,
+                    'a handler': callable(signal.getsignal(signal.SIGUSR1)),
                     'a signal mask': signal.SIGUSR2 in signal.pthread_sigmask(signal.SIG_BLOCK, []),
                     'a limit': resource.getrlimit(resource.RLIMIT_NOFILE)[1] == 100, 'an alarm': signal.alarm(0) > 0,
                     'the directory': os.getcwd() == '/usr', 'a thread': len(os.listdir('/proc/self/task')) > 1}.items():
@@ -191,18 +217,47 @@ for what, family, address in (('TCP', socket.AF_INET, ('127.0.0.1', PORT)), ('ab
 
 
 PROBES = (
-    Probe("S01", "persist", "gateway user's ~/.bashrc, ~/.profile, ~/.config/systemd/user, ~/.local, cron", startup_files,
-          planted="pass"),
-    Probe("S02", "persist", "plant .git/hooks/post-checkout in a workspace repository, for the host to run", git_hooks, planted="pass"),
-    Probe("S04", "persist", "set core.fsmonitor / core.hooksPath in .git/config, for the host to run", git_config, planted="pass"),
+    Probe(
+        "S01",
+        "persist",
+        "gateway user's ~/.bashrc, ~/.profile, ~/.config/systemd/user, ~/.local, cron",
+        startup_files,
+        planted="pass",
+    ),
+    Probe(
+        "S02",
+        "persist",
+        "plant .git/hooks/post-checkout in a workspace repository, for the host to run",
+        git_hooks,
+        planted="pass",
+    ),
+    Probe(
+        "S04", "persist", "set core.fsmonitor / core.hooksPath in .git/config, for the host to run", git_config, planted="pass"
+    ),
     Probe("S05", "persist", "SysV shared memory left behind (checked on the host)", leave_segment, layers("ipc")),
-    Probe("S06", "persist", "replace a workspace directory by a symlink to another tenant", replace_directories, planted="pass",
-          alone=True),
+    Probe(
+        "S06",
+        "persist",
+        "replace a workspace directory by a symlink to another tenant",
+        replace_directories,
+        planted="pass",
+        alone=True,
+    ),
     Probe("S07", "persist", "files in /tmp, /run and /dev/shm are there in the next turn", scratch, layers("tmp")),
-    Probe("S08", "persist", "module globals, builtins and variables are there in the next turn", process_state,
-          planted="import builtins; builtins.left = MARK"),
-    Probe("S09", "persist", "umask, nice, handlers, mask, limits, alarm, threads and directory are there in the next turn", kernel_state,
-          planted="os.umask(0o13)"),
+    Probe(
+        "S08",
+        "persist",
+        "module globals, builtins and variables are there in the next turn",
+        process_state,
+        planted="import builtins; builtins.left = MARK",
+    ),
+    Probe(
+        "S09",
+        "persist",
+        "umask, nice, handlers, mask, limits, alarm, threads and directory are there in the next turn",
+        kernel_state,
+        planted="os.umask(0o13)",
+    ),
     Probe("S10", "persist", "a server that a turn left answers the next turn", server_in_next_turn, layers("pid", "net")),
     Probe("S11", "persist", "a SysV segment is there in the next turn", segment_in_next_turn, layers("ipc")),
-)  # fmt: skip
+)

@@ -69,32 +69,64 @@ if answer['message'].get('tool_calls') or PLAYED:
 PROBES = (
     Probe("T01", "policy", "a denied tool among those that a turn is told", granted_names, planted="pass"),
     Probe("T02", "policy", "a denied tool called in the engine anyway", denied_in_engine, planted="pass"),
-    Probe("T03", "policy", "background processes through the gateway without a tool that grants them", denied_process,
-          planted=_PLAYED),
+    Probe(
+        "T03",
+        "policy",
+        "background processes through the gateway without a tool that grants them",
+        denied_process,
+        planted=_PLAYED,
+    ),
     Probe("T04", "policy", "the model is offered a denied tool because the guest says so", denied_offer, planted="pass"),
-    Probe("T05", "policy", "broker methods that do not exist (exec, read, eval, config)", _CALLS + """
-for method in ('exec', 'read', 'write', 'eval', 'config', 'secret', '__init__', 'answer', 'models', '', 'process.start', '../model'):
+    Probe(
+        "T05",
+        "policy",
+        "broker methods that do not exist (exec, read, eval, config)",
+        _CALLS
+        + """
+for method in ('exec', 'read', 'write', 'eval', 'config', 'secret', '__init__', 'answer', '', 'process.start', '../model'):
     found = asked(method, {'path': '/etc/shadow', 'command': 'id'})
     if isinstance(found, dict):
         hole(f'{method} was answered')
     else:
         control(found == 'unknown_method', f'{method}: {found}')
-""", planted=_PLAYED),
-    Probe("T06", "policy", "the guest chooses its model, key, address or headers", _CALLS + """
-body = {'messages': [{'role': 'user', 'content': 'hello'}], 'model': 'other', 'base_url': 'http://127.0.0.1:1', 'api_key': SECRET,
-        'provider': 'openai', 'headers': {'Authorization': 'x'}, 'stream': True}
+""",
+        planted=_PLAYED,
+    ),
+    Probe(
+        "T06",
+        "policy",
+        "the guest chooses its model, key, address or headers",
+        _CALLS
+        + """
+body = {'messages': [{'role': 'user', 'content': 'hello'}], 'model': 'other', 'base_url': 'http://127.0.0.1:1',
+        'api_key': SECRET, 'provider': 'openai', 'headers': {'Authorization': 'x'}, 'stream': True}
 found = asked('model', body)
 if not isinstance(found, dict) or 'offline' not in found['message']['content']:
     hole(f'something else answered: {found}')
-""", planted=_PLAYED),
-    Probe("T07", "policy", "messages that smuggle other objects to the model provider", _CALLS + """
-for message in ({'role': 'user', 'content': [{'type': 'image_url', 'image_url': {'url': 'file:///etc/shadow'}}]},
-                {'role': 'developer', 'content': 'x'}, {'role': 'user', 'content': {'a': 1}}, {'role': 'assistant', 'tool_calls': 7}):
+""",
+        planted=_PLAYED,
+    ),
+    Probe(
+        "T07",
+        "policy",
+        "messages that smuggle other objects to the model provider",
+        _CALLS
+        + """
+for message in ({'role': 'user', 'content': [{'type': 'image_url', 'image_url': {'url': 'file:/etc/shadow'}}]},
+                {'role': 'developer', 'content': 'x'}, {'role': 'user', 'content': {'a': 1}},
+                {'role': 'assistant', 'tool_calls': 7}):
     found = asked('model', {'messages': [message]})
     if isinstance(found, dict):
         hole(f"{message['role']} {str(message)[:40]} was passed on")
-""", planted=_PLAYED),
-    Probe("T08", "policy", "more model calls than a turn may make", _CALLS + """
+""",
+        planted=_PLAYED,
+    ),
+    Probe(
+        "T08",
+        "policy",
+        "more model calls than a turn may make",
+        _CALLS
+        + """
 for number in range(200):
     found = asked('model', {'messages': [{'role': 'user', 'content': 'x'}]})
     if not isinstance(found, dict):
@@ -102,13 +134,22 @@ for number in range(200):
         break
 else:
     hole('200 calls were answered')
-""", planted=_PLAYED),
-    Probe("T09", "policy", "a background process with variables, limits or a sandbox of its own choice", _CALLS + """
-found = asked('process', {'action': 'start', 'command': 'env > env-' + MARK, 'env': {'SMUGGLED': 'x'}, 'shared': 0, 'argv': ['id'],
-                          'confinement': {}, 'agent': os.path.basename(PEER_HOME)})
+""",
+        planted=_PLAYED,
+    ),
+    Probe(
+        "T09",
+        "policy",
+        "a background process with variables, limits or a sandbox of its own choice",
+        _CALLS
+        + """
+found = asked('process', {'action': 'start', 'command': 'env > env-' + MARK, 'env': {'SMUGGLED': 'x'}, 'shared': 0,
+                          'argv': ['id'], 'confinement': {}, 'agent': os.path.basename(PEER_HOME)})
 if isinstance(found, dict):
     control(wait_for(lambda: read('env-' + MARK)), 'it ran')
     if b'SMUGGLED' in read('env-' + MARK) or os.path.basename(PEER_HOME).encode() in read('env-' + MARK):
         hole('it got what was asked for')
-""", planted="real = read\nread = lambda path: b'SMUGGLED' + real(path)"),
-)  # fmt: skip
+""",
+        planted="real = read\nread = lambda path: b'SMUGGLED' + real(path)",
+    ),
+)

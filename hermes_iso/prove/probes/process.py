@@ -111,55 +111,109 @@ async def host_uid(trial: Trial) -> str:
 PROBES = (
     Probe("P01", "process", "see host processes in /proc", see_host, layers("proc")),
     Probe(
-        "P02", "process", "signal processes of other turns (kill -1, by signal 0)",
-        "if attempt(os.kill, -1, 0) == 0: hole('there is something to signal')", layers("pid"),
+        "P02",
+        "process",
+        "signal processes of other turns (kill -1, by signal 0)",
+        "if attempt(os.kill, -1, 0) == 0: hole('there is something to signal')",
+        layers("pid"),
     ),
-    Probe("P03", "process", "ptrace(TRACEME) and ptrace(SEIZE)", "refused('ptrace', 0, 0, 0, 0)\nrefused('ptrace', 0x4206, 1, 0, 0)",
-          layers("seccomp")),
-    Probe("P04", "process", "process_vm_readv and process_vm_writev", """
+    Probe(
+        "P03",
+        "process",
+        "ptrace(TRACEME) and ptrace(SEIZE)",
+        "refused('ptrace', 0, 0, 0, 0)\nrefused('ptrace', 0x4206, 1, 0, 0)",
+        layers("seccomp"),
+    ),
+    Probe(
+        "P04",
+        "process",
+        "process_vm_readv and process_vm_writev",
+        """
 for name in ('process_vm_readv', 'process_vm_writev'):
     refused(name, os.getpid(), None, 0, None, 0, 0)
-""", layers("seccomp")),
-    Probe("P05", "process", "find other processes of the sandbox in /proc (zygote, spares, other turns)", """
+""",
+        layers("seccomp"),
+    ),
+    Probe(
+        "P05",
+        "process",
+        "find other processes of the sandbox in /proc (zygote, spares, other turns)",
+        """
 own = {'1', str(os.getpid())}
 for name in os.listdir('/proc'):
     if name.isdigit() and name not in own:
         hole(f'process {name}: {read(f"/proc/{name}/comm")}')
 control(os.getpid() != 1, 'the turn is not pid 1')
-""", layers("pid")),
-    Probe("P06", "process", "setns into pid 1 namespaces", """
+""",
+        layers("pid"),
+    ),
+    Probe(
+        "P06",
+        "process",
+        "setns into pid 1 namespaces",
+        """
 for name in ('mnt', 'net', 'pid', 'ipc', 'user', 'uts'):
     refused('setns', os.open(f'/proc/1/ns/{name}', os.O_RDONLY), 0)
-""", _CAPABILITIES),
+""",
+        _CAPABILITIES,
+    ),
     Probe("P07", "process", "daemon (double fork, setsid, signals ignored) outlives the turn", outlive, layers("pid")),
     Probe("P08", "process", "children outlive SIGKILL of the launcher", kill_launcher, planted="pass", alone=True),
-    Probe("P09", "process", "signal the gateway and every other pid of the host, by number", """
+    Probe(
+        "P09",
+        "process",
+        "signal the gateway and every other pid of the host, by number",
+        """
 for pid in range(300, 40000):
     if attempt(os.kill, pid, 0) == 0:
         hole(f'there is a process {pid}')
-""", planted="real = attempt\nattempt = lambda function, pid, *rest: 0 if pid == 4000 else real(function, pid, *rest)"),
+""",
+        planted="real = attempt\nattempt = lambda function, pid, *rest: 0 if pid == 4000 else real(function, pid, *rest)",
+    ),
     Probe("P10", "process", "child keeps the turn's socket and outlives the answer", keep_talking, layers("pid")),
-    Probe("P11", "process", "open /dev/tty (gateway's controlling terminal)", """
+    Probe(
+        "P11",
+        "process",
+        "open /dev/tty (gateway's controlling terminal)",
+        """
 for flags in (os.O_RDWR, os.O_RDONLY, os.O_WRONLY):
     denied('it opens', os.open, '/dev/tty', flags | os.O_NOCTTY)
 for path in ('/dev/console', '/dev/tty0', '/dev/pts/0', '/dev/ptmx'):
     denied(f'{path} opens', os.open, path, os.O_RDWR | os.O_NOCTTY)
-""", planted="os.symlink('/dev/null', '/tmp/tty')\nreal = os.open\nos.open = lambda path, flags: real('/tmp/tty', flags)"),
-    Probe("P12", "process", "no_new_privs off, so that setuid binaries work", """
+""",
+        planted="os.symlink('/dev/null', '/tmp/tty')\nreal = os.open\nos.open = lambda path, flags: real('/tmp/tty', flags)",
+    ),
+    Probe(
+        "P12",
+        "process",
+        "no_new_privs off, so that setuid binaries work",
+        """
 status = read('/proc/self/status').decode()
 control('NoNewPrivs' in status, 'the kernel tells')
 if 'NoNewPrivs:\\t1' not in status:
     hole('no_new_privs is off')
-""", planted="real = read\nread = lambda path: real(path).replace(b'NoNewPrivs:\\t1', b'NoNewPrivs:\\t0')"),
-    Probe("P13", "process", "hold a capability in any of the five sets", """
+""",
+        planted="real = read\nread = lambda path: real(path).replace(b'NoNewPrivs:\\t1', b'NoNewPrivs:\\t0')",
+    ),
+    Probe(
+        "P13",
+        "process",
+        "hold a capability in any of the five sets",
+        """
 for line in read('/proc/self/status').decode().splitlines():
     if line.startswith('Cap') and int(line.split()[1], 16):
         hole(line)
 for line in shell('cat /proc/self/status').splitlines():
     if line.startswith('Cap') and int(line.split()[1], 16):
         hole('a child has ' + line)
-""", _CAPABILITIES),
-    Probe("P14", "process", "regain a capability by capset, ambient set or securebits", """
+""",
+        _CAPABILITIES,
+    ),
+    Probe(
+        "P14",
+        "process",
+        "regain a capability by capset, ambient set or securebits",
+        """
 header = struct.pack('=Ii', 0x20080522, 0)
 if libc.capset(header, struct.pack('=6I', 1 << 21, 1 << 21, 0, 0, 0, 0)) == 0:
     hole('capset gave CAP_SYS_ADMIN')
@@ -167,12 +221,24 @@ if libc.prctl(47, 2, 21, 0, 0) == 0:
     hole('the ambient set took CAP_SYS_ADMIN')
 if libc.prctl(28, 0, 0, 0, 0) == 0:
     hole('securebits were cleared')
-""", _CAPABILITIES),
-    Probe("P15", "process", "core dumps enabled (memory to disk or pipe handler)", """
+""",
+        _CAPABILITIES,
+    ),
+    Probe(
+        "P15",
+        "process",
+        "core dumps enabled (memory to disk or pipe handler)",
+        """
 if resource.getrlimit(resource.RLIMIT_CORE) != (0, 0):
     hole(f'RLIMIT_CORE is {resource.getrlimit(resource.RLIMIT_CORE)}')
-""", planted="resource.getrlimit = lambda which: (1, 1)"),
-    Probe("P16", "process", "setuid(0), setgid(0), setgroups to widen identity", """
+""",
+        planted="resource.getrlimit = lambda which: (1, 1)",
+    ),
+    Probe(
+        "P16",
+        "process",
+        "setuid(0), setgid(0), setgroups to widen identity",
+        """
 for what, act in {'setuid': lambda: os.setuid(0), 'setgid': lambda: os.setgid(0), 'setgroups': lambda: os.setgroups([0]),
                   'setresuid': lambda: os.setresuid(0, 0, 0), 'other': lambda: os.setresuid(1, 1, 1)}.items():
     denied(f'{what} worked', act)
@@ -182,15 +248,27 @@ for name in ('uid_map', 'gid_map'):
     rows = read(f'/proc/self/{name}').decode().split()
     if len(rows) != 3 or rows[2] != '1':
         hole(f'{name} maps more than one id: {rows}')
-""", planted="os.setuid = lambda uid: None"),
+""",
+        planted="os.setuid = lambda uid: None",
+    ),
     Probe("P17", "process", "run as uid 0 on the host", host_uid, planted="pass"),
-    Probe("P18", "process", "raise the own priority: nice, real time, oom_score_adj", """
+    Probe(
+        "P18",
+        "process",
+        "raise the own priority: nice, real time, oom_score_adj",
+        """
 denied('nice went down', os.setpriority, os.PRIO_PROCESS, 0, -5)
 denied('real time scheduling', os.sched_setscheduler, 0, os.SCHED_FIFO, os.sched_param(1))
 denied('oom_score_adj went down', write, '/proc/self/oom_score_adj', '-999')
-""", planted="os.setpriority = lambda *rest: None"),
+""",
+        planted="os.setpriority = lambda *rest: None",
+    ),
     Probe("P19", "process", "daemon outlives a turn that ran out of time", outlive_timeout, layers("pid")),
-    Probe("P20", "process", "a setuid program of the system changes the identity (su, mount, passwd, sudo)", """
+    Probe(
+        "P20",
+        "process",
+        "a setuid program of the system changes the identity (su, mount, passwd, sudo)",
+        """
 pid = os.fork()
 if pid == 0:
     os.execv('/bin/sh', ['sh', '-c', 'id -u > uid; su -c id >> uid 2>&1 </dev/null; true'])
@@ -199,5 +277,7 @@ text = read('uid').decode(errors='replace')
 control(text.startswith('1000'), 'id runs')
 if 'uid=0' in text:
     hole('su gave uid 0')
-""", planted="real = read\nread = lambda path: real(path) + b'uid=0(root)'"),
-)  # fmt: skip
+""",
+        planted="real = read\nread = lambda path: real(path) + b'uid=0(root)'",
+    ),
+)

@@ -1,4 +1,4 @@
-"""Probes of limits: how much of the machine one agent can take. A limit that this machine can't enforce is skipped, and says so."""
+"""Probes of limits: how much of the machine one agent can take. A limit that this machine can't enforce is skipped."""
 
 from __future__ import annotations
 
@@ -67,7 +67,11 @@ async def _stopped_or_refused(trial: Trial, code: str) -> str:
 
 
 PROBES = (
-    Probe("R01", "resource", "fork bomb (400 bounded)", """
+    Probe(
+        "R01",
+        "resource",
+        "fork bomb (400 bounded)",
+        """
 children = []
 try:
     for _ in range(400):
@@ -84,16 +88,30 @@ finally:
         os.kill(pid, signal.SIGKILL)
     for pid in children:
         os.waitpid(pid, 0)
-""", _LIMITS, alone=True),
-    Probe("R02", "resource", "one process maps more memory than its address space limit", """
+""",
+        _LIMITS,
+        alone=True,
+    ),
+    Probe(
+        "R02",
+        "resource",
+        "one process maps more memory than its address space limit",
+        """
 try:
     mmap.mmap(-1, ALLOWED + (64 << 20), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)
     hole('it was given')
 except OSError as error:
     control(error.errno == ENOMEM, str(error))
 mmap.mmap(-1, 64 << 20).close()
-""".replace("ALLOWED", str(Limits().address_space)), _LIMITS),
-    Probe("R03", "resource", "1.5 GiB over 8 processes (per-process limits do not add up)", _TOUCH + """
+""".replace("ALLOWED", str(Limits().address_space)),
+        _LIMITS,
+    ),
+    Probe(
+        "R03",
+        "resource",
+        "1.5 GiB over 8 processes (per-process limits do not add up)",
+        _TOUCH
+        + """
 ends = [os.pipe() for _ in range(8)]
 children = []
 for _, end in ends:
@@ -114,8 +132,16 @@ for pid in children:
     attempt(os.kill, pid, signal.SIGKILL)
 if lived == alive == 8:
     hole('all of it was given')
-""", _LIMITS, limit="memory", alone=True),
-    Probe("R04", "resource", "1.5 GiB in memfds, which belong to no process", """
+""",
+        _LIMITS,
+        limit="memory",
+        alone=True,
+    ),
+    Probe(
+        "R04",
+        "resource",
+        "1.5 GiB in memfds, which belong to no process",
+        """
 taken, files = 0, []
 try:
     for number in range(6):
@@ -126,18 +152,34 @@ except OSError as error:
     control(error.errno in (ENOMEM, ENOSPC), str(error))
 if taken >= 1536 << 20:
     hole(f'{taken >> 20} MiB were given')
-""", _LIMITS, limit="memory", alone=True),
+""",
+        _LIMITS,
+        limit="memory",
+        alone=True,
+    ),
     Probe("R05", "resource", "fill /dev/shm (600 MiB)", _FILL + "fill('/dev/shm', 600 << 20)", _LIMITS, alone=True),
     Probe("R06", "resource", "fill /tmp (600 MiB)", _FILL + "fill('/tmp', 600 << 20)", _LIMITS, alone=True),
-    Probe("R07", "resource", "one file larger than the file size limit (sparse)", """
+    Probe(
+        "R07",
+        "resource",
+        "one file larger than the file size limit (sparse)",
+        """
 with open(MARK, 'wb') as file:
     if attempt(os.ftruncate, file.fileno(), ALLOWED + 1) == 0:
         hole('it could be made')
     control(attempt(os.ftruncate, file.fileno(), 1 << 20) == 0, 'a small one can be made')
 os.unlink(MARK)
-""".replace("ALLOWED", str(Limits().file_size)), _LIMITS),
-    Probe("R08", "resource", "workspace total over many files (600 MiB in 6)", fill_workspace, _LIMITS, limit="disk", alone=True),
-    Probe("R09", "resource", "open 3000 descriptors", """
+""".replace("ALLOWED", str(Limits().file_size)),
+        _LIMITS,
+    ),
+    Probe(
+        "R08", "resource", "workspace total over many files (600 MiB in 6)", fill_workspace, _LIMITS, limit="disk", alone=True
+    ),
+    Probe(
+        "R09",
+        "resource",
+        "open 3000 descriptors",
+        """
 files = []
 try:
     for _ in range(3000):
@@ -145,19 +187,37 @@ try:
     hole('3000 are open')
 except OSError as error:
     control(error.errno == EMFILE and len(files) > 50, str(error))
-""", _LIMITS),
-    Probe("R10", "resource", "CPU seconds of a process without end", """
+""",
+        _LIMITS,
+    ),
+    Probe(
+        "R10",
+        "resource",
+        "CPU seconds of a process without end",
+        """
 soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
 if not 0 < hard <= ALLOWED:
     hole(f'the limit is {hard}')
-""".replace("ALLOWED", str(Limits().cpu_seconds)), _LIMITS),
-    Probe("R11", "resource", "inodes of /tmp, /dev/shm and /run without end", """
+""".replace("ALLOWED", str(Limits().cpu_seconds)),
+        _LIMITS,
+    ),
+    Probe(
+        "R11",
+        "resource",
+        "inodes of /tmp, /dev/shm and /run without end",
+        """
 for path in ('/tmp', '/dev/shm', '/run'):
     count = os.statvfs(path).f_files
     if not 0 < count <= 1 << 17:
         hole(f'{path} holds {count} files')
-""", planted="os.statvfs = lambda path: type('S', (), {'f_files': 0})"),
-    Probe("R12", "resource", "raise the own limits again", """
+""",
+        planted="os.statvfs = lambda path: type('S', (), {'f_files': 0})",
+    ),
+    Probe(
+        "R12",
+        "resource",
+        "raise the own limits again",
+        """
 for name in ('RLIMIT_AS', 'RLIMIT_NPROC', 'RLIMIT_NOFILE', 'RLIMIT_FSIZE', 'RLIMIT_CPU', 'RLIMIT_CORE', 'RLIMIT_MEMLOCK'):
     which = getattr(resource, name)
     _, hard = resource.getrlimit(which)
@@ -166,9 +226,15 @@ for name in ('RLIMIT_AS', 'RLIMIT_NPROC', 'RLIMIT_NOFILE', 'RLIMIT_FSIZE', 'RLIM
         hole(f'{name} was raised')
     except (ValueError, OSError):
         pass
-""", planted="resource.setrlimit = lambda *rest: None"),
+""",
+        planted="resource.setrlimit = lambda *rest: None",
+    ),
     Probe("R13", "resource", "250,000 files in the workspace", many_files, _LIMITS, limit="inodes", alone=True),
-    Probe("R14", "resource", "background processes without end", """
+    Probe(
+        "R14",
+        "resource",
+        "background processes without end",
+        """
 from hermes_iso_sandbox.guest.link import CallError
 started = []
 try:
@@ -180,18 +246,34 @@ except CallError:
 finally:
     for each in started:
         call('kill', session_id=each)
-""", planted="background = lambda command: 'x'\ncall = lambda *rest, **more: None"),
-    Probe("R15", "resource", "lock memory (mlock)", """
+""",
+        planted="background = lambda command: 'x'\ncall = lambda *rest, **more: None",
+    ),
+    Probe(
+        "R15",
+        "resource",
+        "lock memory (mlock)",
+        """
 page = mmap.mmap(-1, 1 << 20)
 address = ctypes.addressof(ctypes.c_char.from_buffer(page))
 if libc.mlock(ctypes.c_void_p(address), 1 << 20) == 0:
     hole('1 MiB was locked')
 if libc.mlockall(3) == 0:
     hole('everything was locked')
-""", planted="libc.mlockall = lambda flags: 0"),
-    Probe("R16", "resource", "fill /run and the read-only root", _FILL + """
+""",
+        planted="libc.mlockall = lambda flags: 0",
+    ),
+    Probe(
+        "R16",
+        "resource",
+        "fill /run and the read-only root",
+        _FILL
+        + """
 for folder in ('/run', '/dev', '/etc', '/'):
     if os.access(folder, os.W_OK):
         fill(folder, 64 << 20)
-""", layers("limits", "system"), alone=True),
-)  # fmt: skip
+""",
+        layers("limits", "system"),
+        alone=True,
+    ),
+)

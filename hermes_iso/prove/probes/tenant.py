@@ -111,7 +111,8 @@ async def values_of_peer(trial: Trial) -> str:
     look = """
 control(read('/hermes/.env'), 'the own file is there')
 value = f'own-value-of-{os.path.basename(PEER_HOME)}'
-for where, data in (('.env', read('/hermes/.env')), ('the environment', shell('env')), ('memory', read('/hermes/memories/MEMORY.md'))):
+for where, data in (('.env', read('/hermes/.env')), ('the environment', shell('env')),
+                    ('memory', read('/hermes/memories/MEMORY.md'))):
     seek(value, data, where)
     seek('of the peer: ' + MARK, data, where)
 """
@@ -161,11 +162,17 @@ PROBES = (
     _peers("X04", "/dev/shm file", _SHM),
     _peers("X05", "SysV segment", _SEGMENT, layers("ipc")),
     Probe("X06", "tenant", "values of a peer's .env, and its memory", values_of_peer, layers("tenant")),
-    Probe("X07", "tenant", "the peer's home by its host path", """
+    Probe(
+        "X07",
+        "tenant",
+        "the peer's home by its host path",
+        """
 for path in (PEER_HOME, PEER_HOME + '/workspace', PEER_HOME + '/memories', '/hermes/profiles', '/hermes/../' + PEER_HOME):
     if os.path.lexists(path) and attempt(os.listdir, path) == 0:
         hole(f'listed {path}')
-""", layers("view")),
+""",
+        layers("view"),
+    ),
     _peers("X08", "background processes in the list", _LIST),
     Probe("X09", "tenant", "peer's background process by its id (poll, write, kill)", kill_by_id, _ONE_SANDBOX),
     Probe("X10", "tenant", "a namespace in common with a peer's turn", namespaces_of_peer, layers("tenant")),
@@ -175,4 +182,4 @@ for path in (PEER_HOME, PEER_HOME + '/workspace', PEER_HOME + '/memories', '/her
     _users("X14", "background processes in the list", _LIST),
     Probe("X15", "tenant", "another user's messages in the history, under the same agent", history_of_user, planted="pass"),
     Probe("X16", "tenant", "the history of a chat whose session key reads the same", history_by_key, planted="pass"),
-)  # fmt: skip
+)
