@@ -88,7 +88,7 @@ async def _run_all(
             results[probe.id] = Result(probe, absent, f"{probe.limit} is {reason}")
             return
         async with places.place(alone=probe.alone):
-            results[probe.id] = await _run(probe, _trial(probe, stage, number, self_test), self_test=self_test)
+            results[probe.id] = await run_probe(probe, _trial(probe, stage, number, self_test), self_test=self_test)
 
     async with trio.open_nursery() as nursery:
         for number, probe in enumerate(probes):
@@ -103,7 +103,7 @@ def _trial(probe: Probe, stage: Stage, number: int, self_test: bool) -> Trial:
     return Trial(stage, me, peer, mark, probe.planted if self_test else "")
 
 
-async def _run(probe: Probe, trial: Trial, *, self_test: bool) -> Result:
+async def run_probe(probe: Probe, trial: Trial, *, self_test: bool) -> Result:
     """Run one probe. Whatever goes wrong is a failure, and never a pass."""
     through = broken = ""
     try:

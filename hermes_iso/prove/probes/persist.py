@@ -216,6 +216,41 @@ for what, family, address in (('TCP', socket.AF_INET, ('127.0.0.1', PORT)), ('ab
     return evidence(await trial.attack(look, chat="same", PORT=port))
 
 
+async def plant_oldroot(trial: Trial) -> str:
+    """S12, trap 11: symlinks by which whoever mounts below the agent's directories, with the host still in reach, would be led astray.
+
+    A changed SOUL.md has a new sandbox made for the next turn, over the directories as the agent left them.
+    """
+    plant = """
+import shutil
+TARGET = f'{HOST_OUTSIDE}/by-{MARK}'
+for top in ('/workspace', '/home/agent', '/hermes/plans', '/hermes/cache'):
+    for number, way in enumerate(('/oldroot', '/newroot', '/proc/1/root', '')):
+        os.symlink(way + TARGET, f'{top}/way-{number}-{MARK}')
+    for name in ('.git', 'tmp', '.ssh'):
+        attempt(os.symlink, '/oldroot' + TARGET, f'{top}/{name}')
+"""
+    clear = """
+for top in ('/workspace', '/home/agent', '/hermes/plans', '/hermes/cache'):
+    for name in os.listdir(top):
+        if os.path.islink(f'{top}/{name}'):
+            os.unlink(f'{top}/{name}')
+"""
+    soul = trial.stage.profile(trial.me) / "SOUL.md"
+    before = soul.read_text(encoding="utf-8")
+    await trial.attack(plant)
+    soul.write_text(f"{before}{trial.mark}\n", encoding="utf-8")
+    try:
+        await trial.attack("control(MARK in read('/hermes/SOUL.md').decode(), 'the sandbox is a new one')")
+    finally:
+        soul.write_text(before, encoding="utf-8")
+    await trial.attack(clear)
+    target = trial.stage.outside / f"by-{trial.mark}"
+    if trial.plays_hole:
+        target.mkdir()
+    return "a directory was made on the host" if os.path.lexists(target) else ""
+
+
 PROBES = (
     Probe(
         "S01",
@@ -260,4 +295,12 @@ PROBES = (
     ),
     Probe("S10", "persist", "a server that a turn left answers the next turn", server_in_next_turn, layers("pid", "net")),
     Probe("S11", "persist", "a SysV segment is there in the next turn", segment_in_next_turn, layers("ipc")),
+    Probe(
+        "S12",
+        "persist",
+        "symlinks to /oldroot/... where a new sandbox is made over the agent's directories",
+        plant_oldroot,
+        planted="pass",
+        alone=True,
+    ),
 )
