@@ -35,14 +35,19 @@ async def connect_to_host(trial: Trial) -> str:
 
 
 async def connect_to_path(trial: Trial) -> str:
-    """N02: a socket of the gateway's in its own directory."""
-    place = trial.stage.outside / f"{trial.mark[:8]}.sock"
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(place))
-        place.chmod(0o777)
-        server.listen()
-        await trial.attack("with socket.socket(socket.AF_UNIX) as s: attempt(s.connect, PLACE)", PLACE=str(place))
-        return "the socket was reached" if _accepted(server) else ""
+    """N02: a socket of the gateway's in its own directory. Both sides name it in short: a socket's path has little room."""
+    name = f"{trial.mark[:12]}.sock"
+    folder = os.open(trial.stage.outside, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(f"/proc/self/fd/{folder}/{name}")
+            (trial.stage.outside / name).chmod(0o777)
+            server.listen()
+            connect = "attempt(os.chdir, HOST_OUTSIDE)\nwith socket.socket(socket.AF_UNIX) as s: attempt(s.connect, NAME)"
+            await trial.attack(connect, NAME=name)
+            return "the socket was reached" if _accepted(server) else ""
+    finally:
+        os.close(folder)
 
 
 async def connect_to_abstract(trial: Trial) -> str:
