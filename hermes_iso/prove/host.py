@@ -56,13 +56,14 @@ async def wait_until(condition: Callable[[], bool], seconds: float = MEET) -> bo
 @contextlib.contextmanager
 def host_process(mark: str) -> Iterator[int]:
     """Run a process on the host that carries a mark in its command line."""
-    argv = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(120)", mark]
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={}, start_new_session=True)
-    try:
-        yield process.pid
-    finally:
-        process.kill()
-        process.wait()
+    argv = [sys.executable, "-I", "-S", "-c", "import time; print('runs', flush=True); time.sleep(120)", mark]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, env={}, start_new_session=True) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # by then its command line is there to be seen
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def segments(key: int) -> list[int]:
