@@ -42,16 +42,7 @@ class Trial:
 
         Raises BrokenProbeError when it did not come to its end, so that silence is never a pass.
         """
-        outbound = await self.turn(attack, agent=agent, chat=chat, **given)
-        if outbound.error is not None:
-            raise BrokenProbeError(f"the turn ended with {outbound.error}: {outbound.text}")
-        try:
-            said = json.loads(outbound.text)
-            if said["done"] is True:
-                return [str(each) for each in said["holes"]]
-        except (ValueError, LookupError, TypeError):
-            pass
-        raise BrokenProbeError(f"the turn answered something else: {outbound.text}")
+        return holes_of(await self.turn(attack, agent=agent, chat=chat, **given))
 
     async def turn(self, attack: str, *, agent: str | None = None, chat: str = "", **given: object) -> Outbound:
         """Run guest code as a turn and return what came back, an error too. `chat` names the session."""
@@ -91,6 +82,19 @@ class Trial:
             "ME_HOME": str(stage.profile(agent)),
             "PEER_HOME": str(stage.profile(self.peer)),
         }
+
+
+def holes_of(outbound: Outbound) -> list[str]:
+    """Return the holes that a turn reported. Raises BrokenProbeError when it did not come to its end."""
+    if outbound.error is not None:
+        raise BrokenProbeError(f"the turn ended with {outbound.error}: {outbound.text}")
+    try:
+        said = json.loads(outbound.text)
+        if said["done"] is True:
+            return [str(each) for each in said["holes"]]
+    except (ValueError, LookupError, TypeError):
+        pass
+    raise BrokenProbeError(f"the turn answered something else: {outbound.text}")
 
 
 def evidence(holes: list[str]) -> str:

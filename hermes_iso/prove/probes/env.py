@@ -57,22 +57,31 @@ PROBES = (
         "E02",
         "env",
         "/proc/self/environ holds a gateway secret",
-        "control(read('/proc/self/environ'), 'it can be read')\nseek(SECRET, read('/proc/self/environ'), 'it')",
+        """
+of_child = shell('cat /proc/self/environ')
+control('PATH=' in of_child, 'it can be read')
+seek(SECRET, of_child, 'that of a child')
+seek(SECRET, read('/proc/self/environ'), 'it')
+""",
         _ENVIRONMENT,
     ),
     Probe(
         "E03",
         "env",
         "/proc/1/environ holds a gateway secret (the launcher's environment)",
-        "control(read('/proc/1/environ'), 'it can be read')\nseek(SECRET, read('/proc/1/environ'), 'it')",
+        "control(os.path.exists('/proc/1/environ'), 'it is there')\nseek(SECRET, read('/proc/1/environ'), 'it')",
         _ENVIRONMENT,
     ),
     Probe(
         "E04",
         "env",
         "any /proc/<pid>/environ or task's holds a gateway secret",
-        "paths = glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/self/task/*/environ')\n"
-        "for path in paths: seek(SECRET, read(path), path)",
+        """
+child = subprocess.Popen(['sleep', '20'])
+control(f'/proc/{child.pid}/environ' in glob.glob('/proc/[0-9]*/environ'), 'a child is there')
+for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/self/task/*/environ'):
+    seek(SECRET, read(path), path)
+""",
         _ENVIRONMENT,
     ),
     Probe(
@@ -151,10 +160,11 @@ for name in os.listdir('/proc/self/fd'):
         "env",
         "init of the turn keeps descriptors that the turn can open by /proc/1/fd",
         """
-for name in os.listdir('/proc/1/fd'):
-    target = os.readlink(f'/proc/1/fd/{name}')
-    if target != '/dev/null':
-        hole(f'/proc/1/fd/{name} is {target}')
+if attempt(os.listdir, '/proc/1/fd') == 0:  # it may be refused as a whole
+    for name in os.listdir('/proc/1/fd'):
+        target = os.readlink(f'/proc/1/fd/{name}')
+        if target != '/dev/null':
+            hole(f'/proc/1/fd/{name} is {target}')
 """,
         layers("descriptors"),
     ),

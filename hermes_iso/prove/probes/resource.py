@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hermes_iso.prove.probe import Probe, layers
-from hermes_iso.prove.trial import Trial, evidence
+from hermes_iso.prove.trial import Trial, evidence, holes_of
 from hermes_iso_sandbox.confinement import Limits
 
 _LIMITS = layers("limits")
@@ -26,6 +26,29 @@ def touch(amount):
     for place in range(0, amount, 4096):
         page[place] = 1
     return page
+"""
+
+_EIGHT = """
+ends = [os.pipe() for _ in range(8)]
+children = []
+for _, end in ends:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            page = touch(192 << 20)
+            os.write(end, b'x')
+            signal.pause()
+        finally:
+            os._exit(1)
+    children.append(pid)
+for _, end in ends:
+    os.close(end)
+lived = sum(os.read(start, 1) == b'x' for start, _ in ends)
+alive = sum(os.waitpid(pid, os.WNOHANG) == (0, 0) for pid in children)
+for pid in children:
+    attempt(os.kill, pid, signal.SIGKILL)
+if lived == alive == 8:
+    hole('all of it was given')
 """
 
 
@@ -58,12 +81,47 @@ except OSError as error:
     return await _stopped_or_refused(trial, code)
 
 
+async def memory_over_processes(trial: Trial) -> str:
+    """R03: 1.5 GiB, touched by eight processes."""
+    return await _stopped_or_refused(trial, _TOUCH + _EIGHT)
+
+
+async def memory_of_files(trial: Trial) -> str:
+    """R04: 1.5 GiB in memory files."""
+    code = """
+taken, files = 0, []
+try:
+    for number in range(6):
+        files.append(os.memfd_create(str(number)))
+        for _ in range(64):
+            taken += os.write(files[-1], bytes(4 << 20))
+except OSError as error:
+    control(error.errno in (ENOMEM, ENOSPC), str(error))
+if taken >= 1536 << 20:
+    hole(f'{taken >> 20} MiB were given')
+"""
+    return await _stopped_or_refused(trial, code)
+
+
+async def memory_of_process(trial: Trial) -> str:
+    """R17: 1.5 GiB, touched by one process."""
+    code = """
+def take():
+    touch(1536 << 20)
+    return 7
+if in_child(take) == 7:
+    hole('all of it was given')
+"""
+    return await _stopped_or_refused(trial, _TOUCH + code)
+
+
 async def _stopped_or_refused(trial: Trial, code: str) -> str:
-    """Run code that fills the workspace; a turn that is ended for it is as good as a refusal."""
+    """Run code that takes too much; a turn that is ended for it is as good as a refusal. Clears the workspace of it."""
     outbound = await trial.turn(code)
     for path in trial.workspace.glob(f"{trial.mark}-*"):
         path.unlink()
-    return "" if outbound.error else evidence(await trial.attack("") if '"holes": []' in outbound.text else [outbound.text])
+    ended = outbound.error is not None and outbound.error != "guest_error"
+    return "" if ended else evidence(holes_of(outbound))
 
 
 PROBES = (
@@ -110,52 +168,13 @@ mmap.mmap(-1, 64 << 20).close()
         "R03",
         "resource",
         "1.5 GiB over 8 processes (per-process limits do not add up)",
-        _TOUCH
-        + """
-ends = [os.pipe() for _ in range(8)]
-children = []
-for _, end in ends:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            page = touch(192 << 20)
-            os.write(end, b'x')
-            signal.pause()
-        finally:
-            os._exit(1)
-    children.append(pid)
-for _, end in ends:
-    os.close(end)
-lived = sum(os.read(start, 1) == b'x' for start, _ in ends)
-alive = sum(os.waitpid(pid, os.WNOHANG) == (0, 0) for pid in children)
-for pid in children:
-    attempt(os.kill, pid, signal.SIGKILL)
-if lived == alive == 8:
-    hole('all of it was given')
-""",
+        memory_over_processes,
         _LIMITS,
         limit="memory",
         alone=True,
     ),
     Probe(
-        "R04",
-        "resource",
-        "1.5 GiB in memfds, which belong to no process",
-        """
-taken, files = 0, []
-try:
-    for number in range(6):
-        files.append(os.memfd_create(str(number)))
-        for _ in range(64):
-            taken += os.write(files[-1], bytes(4 << 20))
-except OSError as error:
-    control(error.errno in (ENOMEM, ENOSPC), str(error))
-if taken >= 1536 << 20:
-    hole(f'{taken >> 20} MiB were given')
-""",
-        _LIMITS,
-        limit="memory",
-        alone=True,
+        "R04", "resource", "1.5 GiB in memfds, which belong to no process", memory_of_files, _LIMITS, limit="memory", alone=True
     ),
     Probe("R05", "resource", "fill /dev/shm (600 MiB)", _FILL + "fill('/dev/shm', 600 << 20)", _LIMITS, alone=True),
     Probe("R06", "resource", "fill /tmp (600 MiB)", _FILL + "fill('/tmp', 600 << 20)", _LIMITS, alone=True),
@@ -275,5 +294,8 @@ for folder in ('/run', '/dev', '/etc', '/'):
 """,
         layers("limits", "system"),
         alone=True,
+    ),
+    Probe(
+        "R17", "resource", "allocate and touch 1.5 GiB in one process", memory_of_process, _LIMITS, limit="memory", alone=True
     ),
 )
