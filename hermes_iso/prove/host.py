@@ -50,7 +50,8 @@ async def wait_until(condition: Callable[[], bool], seconds: float = MEET) -> bo
     with trio.move_on_after(seconds):
         while not condition():
             await trio.sleep(0.01)
-    return condition()
+        return True
+    return False
 
 
 @contextlib.contextmanager

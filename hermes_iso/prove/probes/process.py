@@ -81,18 +81,15 @@ async def kill_launcher(trial: Trial) -> str:
             return "a process lives on" if living(trial.mark) else ""
     argv = [sys.executable, "-m", "hermes_iso.prove.launcher", str(home), trial.mark]
     launcher = subprocess.Popen(argv, env={"PYTHONPATH": os.pathsep.join(sys.path)}, stdin=subprocess.DEVNULL)
-
-    def others() -> list[int]:
-        return [pid for pid in living(trial.mark) if pid != launcher.pid]
-
+    inside = f"{trial.mark}-inside"  # the launcher's own command line, and for a moment its forks', hold the mark alone
     try:
-        if not await wait_until(lambda: bool(others())):
+        if not await wait_until(lambda: bool(living(inside))):
             raise BrokenProbeError("the sandbox of the process to be killed never ran")
     finally:
         launcher.kill()
         launcher.wait()
-    gone = await wait_until(lambda: not others(), SETTLE)
-    return "" if gone else f"{len(end_all(trial.mark))} processes live on"
+    gone = await wait_until(lambda: not living(inside), SETTLE)
+    return "" if gone else f"{len(end_all(inside))} processes live on"
 
 
 async def host_uid(trial: Trial) -> str:
