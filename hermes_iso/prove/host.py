@@ -28,6 +28,15 @@ def living(mark: str) -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and mark in _command_line(entry)]
 
 
+def owners(mark: str) -> set[int]:
+    """Return the host uids of the processes whose command line holds `mark`."""
+    uids = set()
+    for pid in living(mark):
+        with contextlib.suppress(FileNotFoundError):  # a fork that was about to become something else
+            uids.add(os.stat(f"/proc/{pid}").st_uid)
+    return uids
+
+
 def _command_line(entry: Path) -> str:
     """Return a process's command line, "" when it is gone or a zombie."""
     try:

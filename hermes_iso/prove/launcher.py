@@ -14,7 +14,9 @@ async def hold(home: Path, mark: str) -> None:
     """Keep a background process with `mark`-inside in its command line running in a sandbox, for ever."""
     confinement = Confinement(home=home, cwd="/home/agent", env=(("PATH", "/usr/bin:/bin"), ("HOME", "/home/agent")))
     async with SandboxPool() as pool, pool.lease(confinement, session="s") as lease:
-        await lease.processes.start(f"setsid sh -c 'trap \"\" TERM HUP; sleep 120; : {mark}-inside' & sleep 120", cwd=None, env={})
+        await lease.processes.start(
+            f"setsid sh -c 'trap \"\" TERM HUP; sleep 120; : {mark}-inside' & sleep 120", cwd=None, env={}
+        )
         await trio.sleep_forever()
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from hermes_iso.prove.host import SETTLE, end_all, host_process, living, meeting, wait_until
+from hermes_iso.prove.host import SETTLE, end_all, host_process, living, meeting, owners, wait_until
 from hermes_iso.prove.probe import BrokenProbeError, Probe, layers
 from hermes_iso.prove.stage import HASTY
 from hermes_iso.prove.trial import Trial, evidence
@@ -98,7 +98,7 @@ async def host_uid(trial: Trial) -> str:
     try:
         if not await wait_until(lambda: bool(living(trial.mark))):
             raise BrokenProbeError("the process is not there")
-        uids = {os.stat(f"/proc/{pid}").st_uid for pid in living(trial.mark)}
+        uids = owners(trial.mark)
     finally:
         await trial.attack(_STOP)
     forbidden = max(uids) if trial.plays_hole else 0
