@@ -60,6 +60,7 @@ def test_commands_are_those_of_this_version():
         "exec",
         "init",
         "policy explain",
+        "prove",
         "route explain",
         "run",
     ]

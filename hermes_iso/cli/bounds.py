@@ -24,6 +24,11 @@ def describe_limits(limits: Limits) -> dict[str, Any]:
     return {"limits": {**whole, **parts}, "enforced": enforced, "not_bounded": not_bounded(found)}
 
 
+def unbounded_here() -> dict[str, str]:
+    """Return the limits that this machine can't keep, each with what holds instead and why."""
+    return not_bounded(find())
+
+
 def limit_rows(described: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return a row for each limit of a description: name, then value and how it is kept."""
     enforced = described["enforced"]

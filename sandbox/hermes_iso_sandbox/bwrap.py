@@ -28,6 +28,7 @@ HOLDER = ("/bin/cat", "/etc/hostname", "-")
 """What keeps a holder's namespaces open: it says something once they are set up, then waits for an input that never comes."""
 TEMPLATE_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID")
 """What a fork of the template needs to enter a holder's namespaces and to become the agent's uid there."""
+READ_ONLY = ("--remount-ro", "/dev", "--remount-ro", "/")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 ETC_FROM_HOST = ("alternatives", "ca-certificates", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "magic",
                  "magic.mime", "mime.types", "protocols", "services", "ssl/certs", "ssl/openssl.cnf", "pki/tls/certs",
@@ -78,13 +79,14 @@ def plan(confinement: Confinement, system: System) -> Plan:
     staged = tuple(bind for bind in binds if is_fresh(bind.target))
     files = (*_etc_files(confinement.name), *((file.target, file.content) for file in confinement.files))
     arguments = [
-        *namespaces(confinement.name),
+        *namespaces(confinement.name, confinement.without),
         *_root(system),
+        *_from_host(confinement.without),
         *(argument for bind in binds if not is_fresh(bind.target) for argument in _bind(bind)),
         *(argument for number, bind in enumerate(staged) for argument in _bind_to(bind, f"{STAGED}/{number}")),
         *(word for path, to in confinement.symlinks if not is_fresh(path) for word in ("--symlink", to, path)),
         *(word for place, (target, _) in enumerate(files) for word in _data(FIRST_FD + place, target)),
-        *("--remount-ro", "/dev", "--remount-ro", "/"),
+        *(() if "system" in confinement.without else READ_ONLY),
     ]
     return Plan(
         arguments=tuple(arguments),
@@ -101,7 +103,7 @@ def plan_template(system: System, *, control_fd: int, code_fd: int) -> tuple[lis
         *(word for capability in TEMPLATE_CAPABILITIES for word in ("--cap-add", capability)),
         *_root(system),
         *_data(code_fd, CODE_TARGET),
-        *("--remount-ro", "/dev", "--remount-ro", "/"),
+        *READ_ONLY,
     ]
     guest = f"sys.path.insert(0, {CODE_TARGET!r}); from hermes_iso_sandbox.guest.template import main"
     return arguments, [system.python, "-I", "-S", "-B", "-c", f"import sys; {guest}; main({control_fd})"]
@@ -112,10 +114,11 @@ def relocated(system: System, source: str) -> System:
     return replace(system, python_source=source)
 
 
-def namespaces(name: str) -> list[str]:
+def namespaces(name: str, without: frozenset[str] = frozenset()) -> list[str]:
     """Ask for all namespaces, one unprivileged uid, no capability, an empty environment."""
     return [
-        "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup",
+        "--unshare-user", "--unshare-pid", "--unshare-uts", "--unshare-cgroup",
+        *(f"--unshare-{kind}" for kind in ("net", "ipc") if kind not in without),
         "--uid", str(UID), "--gid", str(UID), "--hostname", name,
         "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv", "--cap-drop", "ALL",
     ]  # fmt: skip
@@ -139,6 +142,14 @@ def _root(system: System) -> list[str]:
     if system.python_alias:
         words += ["--symlink", PYTHON_TARGET, system.python_alias]
     return words
+
+
+def _from_host(without: frozenset[str]) -> list[str]:
+    """Show what a switched off layer would have replaced; nothing where all layers are on."""
+    places = {"proc": ("/proc",), "tmp": ("/tmp", "/dev/shm")}  # noqa: S108  # the host's, on purpose
+    return [
+        word for layer, paths in places.items() if layer in without for path in paths for word in ("--dev-bind", path, path)
+    ]
 
 
 def _data(fd: int, target: str) -> list[str]:

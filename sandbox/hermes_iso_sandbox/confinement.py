@@ -9,6 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+LAYERS = frozenset({"seccomp", "landlock", "capabilities", "proc", "pid", "net", "ipc", "tmp", "system", "descriptors"})
+"""What `Confinement.without` may name, each one layer of a turn:
+
+seccomp: the system call filter. landlock: its rules. capabilities: giving them up, no_new_privs, no further user namespace.
+proc: a /proc of its own with masks (off: the host's). pid: a pid namespace per turn.
+net, ipc: a namespace of that kind per turn (off: the host's).
+tmp: a fresh /tmp and /dev/shm (off: the host's). system: the read-only root. descriptors: closing all others.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Bind:
@@ -61,6 +70,7 @@ class Confinement:
     cwd: where a turn starts.
     python: the interpreter on the host that the guest runs on; None is the one that runs the gateway.
     execute: whether a turn, command or background process may start programs; without it every execve is refused.
+    without: layers switched off; for the self-test of `hermes-iso prove` alone, no config can set it. See LAYERS.
     """
 
     home: Path
@@ -75,6 +85,7 @@ class Confinement:
     limits: Limits = Limits()
     background_timeout: float = 3600.0
     execute: bool = True
+    without: frozenset[str] = frozenset()
 
     @property
     def writable(self) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Keep the pool sandbox: a program of its own, below which every template and every holder lives and dies.
 
-It is run as `python -I -S -B keeper.py CONTROL_FD` by the gateway's own user, and first moves into namespaces of its own. In
-its user namespace it is uid 0, which on the host is the gateway's user or, under a root gateway, the first uid of a range
-that belongs to nobody: host uid 0 exists nowhere below. Its mount namespace is a copy of the host's, so that it can show a
-holder any path that the gateway's user can reach, also one that a later config names. It runs no code of an agent and reads
+It is run as `python -I -S -B keeper.py CONTROL_FD [SHARED...]` by the gateway's own user, and first moves into namespaces of
+its own. In its user namespace it is uid 0, which on the host is the gateway's user or, under a root gateway, the first uid of
+a range that belongs to nobody: host uid 0 exists nowhere below. Its mount namespace is a copy of the host's, so that it can
+show a holder any path that the gateway's user can reach, also one that a later config names. It runs no code of an agent and reads
 nothing that an agent wrote: its one channel is the control socket, and what it starts is bwrap.
 
 Each packet on the control socket is one JSON object, with descriptors beside it.
@@ -43,6 +43,8 @@ MAX_FDS = 200
 
 CLONE_NEWUSER = 0x10000000
 CLONE_OTHERS = 0x00020000 | 0x20000000 | 0x40000000 | 0x08000000 | 0x04000000 | 0x02000000  # mnt, pid, net, ipc, uts, cgroup
+CLONE_SHARED = {"net": 0x40000000, "ipc": 0x08000000}
+"""What the self-test of `prove` may share with the host, and else nobody: to show that its probes would see it."""
 AT_FDCWD = -100
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MNT_DETACH = 2
@@ -306,7 +308,7 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
         os.waitpid(pid, 0)
 
 
-def enter(control: socket.socket) -> None:
+def enter(control: socket.socket, shared: list[str]) -> None:
     """Move into a user namespace whose maps the host writes, and there into namespaces of every other kind."""
     parent = os.getppid()
     if os.geteuid() == 0:
@@ -318,7 +320,7 @@ def enter(control: socket.socket) -> None:
         sys.exit(1)
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
-    call("make namespaces", libc.unshare(CLONE_OTHERS))
+    call("make namespaces", libc.unshare(CLONE_OTHERS & ~sum(CLONE_SHARED.get(name, 0) for name in shared)))
     die_with(parent)
 
 
@@ -329,24 +331,25 @@ def die_with(parent: int) -> None:
         sys.exit(1)
 
 
-def compose() -> None:
+def compose(shared: list[str]) -> None:
     """Make this mount namespace private, give it a /proc of its own pid namespace, and make room for the stage."""
     mount("none", "/", None, MS_PRIVATE_RECURSIVE)
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    if "proc" not in shared:
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m")
 
 
-def main(control_fd: int) -> None:
+def main(control_fd: int, shared: list[str]) -> None:
     """Be the outer process, which only waits, and inside of it the keeper, pid 1 of the pool."""
     control = socket.socket(fileno=control_fd)
-    enter(control)
+    enter(control, shared)
     pid = os.fork()
     if pid:
         control.close()
         os.waitpid(pid, 0)
         return
     call("prctl", libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
-    compose()
+    compose(shared)
     keeper = Keeper(control)
     keeper.send(os.pidfd_open(os.getpid()), t="keeping")
     keeper.serve()
@@ -354,6 +357,6 @@ def main(control_fd: int) -> None:
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]))
+        main(int(sys.argv[1]), sys.argv[2:])
     except OSError as error:
         sys.exit(f"the pool sandbox can't be made: {error.strerror or error}")

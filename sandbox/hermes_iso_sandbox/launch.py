@@ -17,7 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -217,16 +217,17 @@ class Keeper:
             self._answers.clear()
 
 
-async def start_keeper(tasks: TaskGroup, uids: range) -> Keeper:
+async def start_keeper(tasks: TaskGroup, uids: range, shared: Iterable[str] = ()) -> Keeper:
     """Start a pool's keeper and return when it keeps. `tasks` carries its reader until it ends.
 
-    uids: the host uids that are below it under a root gateway. Raises SandboxError with its own words.
+    uids: the host uids that are below it under a root gateway. shared: what of the host is not kept out, for self-tests.
+    Raises SandboxError with its own words.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     read, write = os.pipe()
     with theirs, open(write, "wb") as errors:
         process = subprocess.Popen(
-            [*PROGRAM, str(theirs.fileno())],
+            [*PROGRAM, str(theirs.fileno()), *shared],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,

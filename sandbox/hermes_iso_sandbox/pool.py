@@ -206,6 +206,9 @@ class _Making:
 class SandboxPool:
     """Every sandbox, made when needed and ended on leaving `async with`. Safe for any number of concurrent tasks."""
 
+    shared: frozenset[str] = frozenset()
+    """What of the host is not kept out of all sandboxes; for the self-test of `hermes-iso prove` alone."""
+
     def __init__(self, limits: PoolLimits = PoolLimits()) -> None:
         self._limits = limits
         self._sandboxes: dict[Confinement, Sandbox] = {}
@@ -216,7 +219,7 @@ class SandboxPool:
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tree = Tree(self._tasks)
+        self._tree = Tree(self._tasks, shared=self.shared)
         return self
 
     async def __aexit__(

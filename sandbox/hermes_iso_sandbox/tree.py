@@ -24,11 +24,13 @@ class Tree:
     """Starts and ends the processes that sandboxes are made of.
 
     tasks: carries their readers. uids: those of the host, for a root gateway; the first is the keeper's own.
+    shared: what of the host the keeper does not keep out; for the self-test of `hermes-iso prove` alone.
     """
 
-    def __init__(self, tasks: TaskGroup, uids: range = HOST_UIDS) -> None:
+    def __init__(self, tasks: TaskGroup, uids: range = HOST_UIDS, shared: frozenset[str] = frozenset()) -> None:
         self._tasks = tasks
         self._uids = uids
+        self._shared = shared
         self._taken: set[int] = set()
         self._guard = Guard()
         self._keeper: Keeper | None = None
@@ -75,7 +77,7 @@ class Tree:
         async with self._growing:
             if self._keeper is None or self._keeper.dead.is_set():
                 await self._uproot()
-                self._keeper = await start_keeper(self._tasks, self._uids)
+                self._keeper = await start_keeper(self._tasks, self._uids, self._shared)
             template = self._templates.get(python)
             if template is None or not template.alive:
                 if template is not None:

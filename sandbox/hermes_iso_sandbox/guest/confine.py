@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hermes_iso_sandbox.guest import bounds, kernel, landlock, seccomp
@@ -31,6 +32,7 @@ class Settings:
     symlinks: the same for symbolic links: (path, what it points to).
     own_env: what turns and commands, and no process before them, have in their environment.
     writable: the paths below which landlock lets a turn write. execute: whether it may start programs.
+    without: layers that are switched off; see `confinement.LAYERS`.
     """
 
     limits: dict[str, int]
@@ -40,6 +42,7 @@ class Settings:
     symlinks: list[list[str]] = field(default_factory=list)
     writable: list[str] = field(default_factory=list)
     execute: bool = True
+    without: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,30 @@ def confine(settings: Settings, shared: Shared | None) -> None:
     """Put this process into its own namespaces and give up everything that it will not need."""
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its init is not, and what is not owns no file of its own in /proc
     bounds.die_first()
+    off = settings.without
+    ipc = 0 if "ipc" in off else kernel.CLONE_NEWIPC
     if shared is None:
-        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWNET)
+        kernel.unshare(kernel.CLONE_NEWNS | ipc | (0 if "net" in off else kernel.CLONE_NEWNET))
         kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-        _mount_scratch(settings)
-        kernel.loopback_up()
+        if "tmp" not in off:
+            _mount_scratch(settings)
+        if "net" not in off:
+            kernel.loopback_up()
     else:
         kernel.setns(shared.net, kernel.CLONE_NEWNET)
         kernel.setns(shared.mnt, kernel.CLONE_NEWNS)
-        kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC)
+        kernel.unshare(kernel.CLONE_NEWNS | ipc)
         kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-    _mount_proc()
+    if "proc" not in off:
+        _mount_proc()
     _set_limits(settings.limits)
-    kernel.set_capabilities()
+    if "capabilities" not in off:
+        kernel.set_capabilities()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # giving them up has taken it away
-    landlock.restrict(settings.writable, landlock.find_abi())
-    seccomp.install_turn(execute=settings.execute)
+    if "landlock" not in off:
+        landlock.restrict(settings.writable, landlock.find_abi())
+    if "seccomp" not in off:
+        seccomp.install_turn(execute=settings.execute)
 
 
 def _mount_scratch(settings: Settings) -> None:
@@ -123,12 +134,14 @@ def _set_limits(limits: dict[str, int]) -> None:
         resource.setrlimit(name, (value, value))
 
 
-def harden() -> None:
-    """Give up for good what neither the zygote nor any turn needs: done once, what it forks inherits it."""
-    kernel.keep_capabilities(*ZYGOTE_CAPABILITIES)
+def harden(off: Sequence[str]) -> None:
+    """Give up for good what neither the zygote nor any turn needs, but for these layers: what it forks inherits it."""
+    if "capabilities" not in off:
+        kernel.keep_capabilities(*ZYGOTE_CAPABILITIES)
     for name in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):
         resource.setrlimit(name, (0, 0))
-    seccomp.install_base()
+    if "seccomp" not in off:
+        seccomp.install_base()
 
 
 def forbid_user_namespaces() -> None:

@@ -85,15 +85,18 @@ class Zygote:
         env = settings.pop("env")
         self._settings = Settings(**settings, own_env=read_env_file(env_file))
         os.environ.update(env)
-        _in_child(forbid_user_namespaces)
-        harden()
+        if not {"capabilities", "proc"} & set(self._settings.without):
+            _in_child(forbid_user_namespaces)
+        harden(self._settings.without)
         gc.freeze()
         self._send(t="ready")
 
     def _on_spawn(self, id: int, kind: str, shared: int = 0, **command: Any) -> None:  # noqa: A002  # the frame's key
         """Fork a turn or a command into a new pid namespace."""
         fds = [self._fds.popleft() for _ in range(1 if kind == "turn" else 3)]
-        kernel.unshare(kernel.CLONE_NEWPID)
+        assert self._settings is not None
+        if "pid" not in self._settings.without:
+            kernel.unshare(kernel.CLONE_NEWPID)
         self._confined[id], done = socket.socketpair()
         pid = os.fork()
         if pid == 0:
@@ -133,7 +136,7 @@ class Zygote:
                 usage.add_held_open()
             confine(self._settings, shared)
             _tell_namespaces(done)
-            _place_fds(kind, fds)
+            _place_fds(kind, fds, keep="descriptors" in self._settings.without)
             if usage:
                 usage.report(1)
                 status = 0
@@ -206,11 +209,12 @@ def _tell_namespaces(done: socket.socket) -> None:
     socket.send_fds(done, [b"x"], fds)
 
 
-def _place_fds(kind: str, fds: list[int]) -> None:
-    """Put /dev/null or the command's own streams on 0 to 2, a turn's socket on 3, and close everything else."""
+def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:
+    """Put /dev/null or the command's own streams on 0 to 2, a turn's socket on 3, and close everything else unless `keep`."""
     null = os.open("/dev/null", os.O_RDWR)
     wanted = [null, null, null, *fds] if kind == "turn" else fds
     high = [os.dup2(fd, 64 + place) for place, fd in enumerate(wanted)]
     for place, fd in enumerate(high):
         os.dup2(fd, place, inheritable=place != TURN_FD)
-    os.closerange(len(wanted), 1 << 16)
+    if not keep:
+        os.closerange(len(wanted), 1 << 16)

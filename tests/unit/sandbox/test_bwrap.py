@@ -23,6 +23,22 @@ def test_plan_unshares_every_namespace_and_clears_the_environment() -> None:
     assert wanted | {"--clearenv", "--die-with-parent", "--new-session", "--as-pid-1"} <= words
 
 
+def test_layer_is_left_out_only_where_it_is_named() -> None:
+    """The self-test's sandboxes lack what they name and nothing else; no other sandbox lacks anything."""
+    whole = plan(Confinement(HOME), SYSTEM, 5).arguments
+    for layer, without, shown in (
+        ("net", "--unshare-net", ()),
+        ("ipc", "--unshare-ipc", ()),
+        ("tmp", "", ("/tmp", "/dev/shm")),
+    ):
+        words = plan(Confinement(HOME, without=frozenset({layer})), SYSTEM, 5).arguments
+        assert set(whole) - set(words) == {without} - {""}
+        places = {place for place, _ in pairs(words, "--dev-bind", 2)} - {place for place, _ in pairs(whole, "--dev-bind", 2)}
+        assert places == set(shown)
+    assert plan(Confinement(HOME, without=frozenset({"seccomp"})), SYSTEM, 5).arguments == whole
+    assert Confinement(HOME).without == frozenset()
+
+
 def test_plan_makes_no_second_user_namespace() -> None:
     """--dev and --disable-userns would put the zygote into a namespace that turns can't enter again."""
     assert not {"--dev", "--disable-userns"} & set(plan(Confinement(HOME), SYSTEM).arguments)

@@ -1,0 +1,1 @@
+"""`hermes-iso prove`: the attack and leak suite as a part of the product."""

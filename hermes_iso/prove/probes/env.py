@@ -1,0 +1,190 @@
+"""Probes of the environment: what a turn finds in its variables, its descriptors and in /proc about them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from hermes_iso.prove.probe import Probe, layers
+from hermes_iso.prove.trial import Trial, evidence
+
+_ENVIRONMENT = layers("environment")
+_FOREIGN = """
+control(os.environ.get('HERMES_HOME') == '/hermes', 'the turn has an environment')
+for name in os.environ:
+    if name.startswith(PREFIXES):
+        hole(f'{name} is set')
+"""
+
+_MEMORY = """
+import hashlib
+seen = 0
+for line in open('/proc/self/maps'):
+    words = line.split()
+    start, end = (int(each, 16) for each in words[0].split('-'))
+    if 'rw' not in words[1] or end - start > 256 << 20:
+        continue
+    with open('/proc/self/mem', 'rb') as memory:
+        memory.seek(start)
+        data = memory.read(end - start)
+    seen += 1
+    at = data.find(BEGIN.encode())
+    while at >= 0:
+        if hashlib.sha256(data[at:at + LENGTH]).hexdigest() == HASH:
+            hole(f'a mapping {words[-1]}')
+            break
+        at = data.find(BEGIN.encode(), at + 1)
+control(seen > 3, 'memory can be read')
+"""
+
+
+async def search_memory(trial: Trial) -> str:
+    """Have a turn search its own memory for a secret of which it is told no more than the beginning and the hash."""
+    secret = trial.stage.secret
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    holes = await trial.attack(_MEMORY, SECRET="", BEGIN=secret[:12], LENGTH=len(secret), HASH=digest)
+    return evidence(holes)
+
+
+PROBES = (
+    Probe(
+        "E01",
+        "env",
+        "os.environ holds a gateway secret",
+        "for name, value in os.environ.items(): seek(SECRET, value, name)",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E02",
+        "env",
+        "/proc/self/environ holds a gateway secret",
+        """
+of_child = shell('cat /proc/self/environ')
+control('PATH=' in of_child, 'it can be read')
+seek(SECRET, of_child, 'that of a child')
+seek(SECRET, read('/proc/self/environ'), 'it')
+""",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E03",
+        "env",
+        "/proc/1/environ holds a gateway secret (the launcher's environment)",
+        "control(os.path.exists('/proc/1/environ'), 'it is there')\nseek(SECRET, read('/proc/1/environ'), 'it')",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E04",
+        "env",
+        "any /proc/<pid>/environ or task's holds a gateway secret",
+        """
+child = subprocess.Popen(['sleep', '20'])
+control(f'/proc/{child.pid}/environ' in glob.glob('/proc/[0-9]*/environ'), 'a child is there')
+for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/self/task/*/environ'):
+    seek(SECRET, read(path), path)
+""",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E05",
+        "env",
+        "a child program inherits a gateway secret",
+        "out = shell('env')\ncontrol('PATH=' in out, 'env prints')\nseek(SECRET, out, 'env of a child')",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E06",
+        "env",
+        "HOME or HERMES_HOME points at a home of the host's",
+        "want = {'HOME': '/home/agent', 'HERMES_HOME': '/hermes', 'USER': 'agent'}\n"
+        "for name, value in want.items():\n    if os.environ.get(name) != value: hole(f'{name} is {os.environ.get(name)}')",
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E07",
+        "env",
+        "loader and interpreter hooks are inherited (LD_*, PYTHON*, BASH_ENV, GIT_*, NODE_OPTIONS)",
+        "PREFIXES = ('LD_', 'PYTHON', 'BASH_ENV', 'ENV', 'GIT_', 'NODE_OPTIONS', 'PERL5', 'RUBY')" + _FOREIGN,
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E08",
+        "env",
+        "sockets of the operator's agents are inherited (SSH_AUTH_SOCK, DBUS, GPG)",
+        "PREFIXES = ('SSH_', 'DBUS_', 'GPG_', 'XDG_RUNTIME', 'DISPLAY', 'WAYLAND', 'DOCKER_', 'KUBE')" + _FOREIGN,
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E09",
+        "env",
+        "a descriptor is inherited besides three streams and the turn's own socket",
+        """
+for name in os.listdir('/proc/self/fd'):
+    try:
+        target = os.readlink(f'/proc/self/fd/{name}')
+    except OSError:
+        continue  # the one that listed
+    if target != '/dev/null' and int(name) != sock.fileno():
+        hole(f'descriptor {name} is {target}')
+""",
+        layers("descriptors"),
+    ),
+    Probe(
+        "E10",
+        "env",
+        "an inherited directory descriptor opens a file (openat(fd, '.env'))",
+        """
+for fd in range(0, 4096):
+    for name in ('.env', '../.env', 'secret'):
+        try:
+            os.close(os.open(name, os.O_RDONLY, dir_fd=fd))
+            hole(f'{name} by descriptor {fd}')
+        except OSError:
+            pass
+""",
+        planted="os.mkdir('/tmp/d'); write('/tmp/d/.env'); os.dup2(os.open('/tmp/d', os.O_RDONLY), 77)",
+    ),
+    Probe(
+        "E11",
+        "env",
+        "an inherited descriptor leads to a directory of the host's by /proc/self/fd/N/..",
+        """
+for name in os.listdir('/proc/self/fd'):
+    link = f'/proc/self/fd/{name}'
+    if os.path.isdir(link):
+        hole(f'descriptor {name} is the directory {os.readlink(link)}')
+""",
+        planted="os.dup2(os.open('/', os.O_RDONLY), 77)",
+    ),
+    Probe(
+        "E12",
+        "env",
+        "init of the turn keeps descriptors that the turn can open by /proc/1/fd",
+        """
+if attempt(os.listdir, '/proc/1/fd') == 0:  # it may be refused as a whole
+    for name in os.listdir('/proc/1/fd'):
+        target = os.readlink(f'/proc/1/fd/{name}')
+        if target != '/dev/null':
+            hole(f'/proc/1/fd/{name} is {target}')
+""",
+        layers("descriptors"),
+    ),
+    Probe(
+        "E13",
+        "env",
+        "the memory of the turn's process holds a gateway secret (what it was forked from)",
+        search_memory,
+        _ENVIRONMENT,
+    ),
+    Probe(
+        "E14",
+        "env",
+        "the command line of any process inside names the host's home or a secret",
+        """
+control(read('/proc/1/cmdline'), 'it can be read')
+for path in glob.glob('/proc/[0-9]*/cmdline'):
+    seek(SECRET, read(path), path)
+    seek(HOST_HOME, read(path), path)
+""",
+        planted="subprocess.Popen(['sh', '-c', 'sleep 5; : ' + SECRET]); time.sleep(0.1)",
+    ),
+)

@@ -1,0 +1,141 @@
+"""The stage: a throw-away home with agents, canaries where no agent may look, and a real gateway on it."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from hermes_iso.agents import Agent
+from hermes_iso.config.load import load_config
+from hermes_iso.config.schema import Config
+from hermes_iso.gateway import Gateway, open_gateway
+from hermes_iso.policy import ToolPolicy
+from hermes_iso.prove.weakened import WeakenedPool
+
+PREFIX = "hermes-iso-prove-"
+TURN_TIMEOUT = 30.0
+"""Seconds that a probe's turn may take."""
+SHORT_TIMEOUT = 3.0
+"""Seconds for the agent whose turns are meant to run out of time."""
+LIMITED, HASTY = "limited", "hasty"
+"""An agent without DENIED_TOOLS; and one with SHORT_TIMEOUT."""
+DENIED_TOOLS = frozenset({"terminal", "process", "execute_code", "write_file"})
+CANARY_NAME = "HERMES_ISO_PROVE_CANARY"
+"""A variable that the command puts into the gateway's own environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A home that runs.
+
+    place: the directory that holds everything and that no sandbox shows; outside: one in it beside the home.
+    agents: those whose turns attack. secret: the canary in every file that no agent may read, and in the gateway's environment.
+    layers: those switched off.
+    """
+
+    place: Path
+    agents: tuple[str, ...]
+    secret: str
+    gateway: Gateway
+    layers: frozenset[str]
+
+    @property
+    def home(self) -> Path:
+        """The home."""
+        return self.place / "home"
+
+    @property
+    def outside(self) -> Path:
+        """A directory of the host's that belongs to nobody's home."""
+        return self.place / "outside"
+
+    def profile(self, agent: str) -> Path:
+        """Return an agent's profile on the host."""
+        return self.home / "profiles" / agent
+
+    def workspace(self, agent: str) -> Path:
+        """Return where a turn of an agent has its workspace on the host."""
+        return self.profile(self.agents[0] if "tenant" in self.layers else agent) / "workspace"
+
+
+@contextmanager
+def throw_away_place() -> Iterator[Path]:
+    """Make a directory that is removed on leaving, whatever agents left in it."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as directory:
+        yield Path(directory).resolve()
+
+
+@asynccontextmanager
+async def open_stage(secret: str, *, count: int = 2, layers: frozenset[str] = frozenset()) -> AsyncIterator[Stage]:
+    """Open a stage with `count` attacking agents and these layers switched off.
+
+    Raises UnsupportedSandboxError, UsageError. On leaving, no process and no file of it is left.
+    """
+    agents = tuple(f"agent{number}" for number in range(1, count + 1))
+    with throw_away_place() as place:
+        config = _attackable(_write_home(place, agents, secret))
+        first = config.agents[agents[0]].profile.confinement()
+        pool = WeakenedPool(layers, place=place, env=stolen_environment(secret), first=first) if layers else None
+        async with open_gateway(config, pool, admin=False) as gateway:
+            yield Stage(place, agents, secret, gateway, layers)
+
+
+def stolen_environment(secret: str) -> tuple[tuple[str, str], ...]:
+    """Return what a sandbox without a generated environment would inherit."""
+    hooks = ("PYTHONPATH", "BASH_ENV", "GIT_EXEC_PATH", "NODE_OPTIONS", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS")
+    return ((CANARY_NAME, secret), ("HOME", f"/{secret}"), *((name, f"/{secret}") for name in hooks))
+
+
+def _write_home(place: Path, agents: tuple[str, ...], secret: str) -> Config:
+    """Write a home whose every file of the operator's holds the canary."""
+    home = place / "home"
+    (place / "outside").mkdir()
+    (place / "outside" / "secret").write_text(secret, encoding="utf-8")
+    home.mkdir(mode=0o700)
+    (home / "config.yaml").write_text(_config_text(agents), encoding="utf-8")
+    for name in ("auth.json", ".env", "gateway.pid", "active_profile"):
+        (home / name).write_text(f"# {secret}\n", encoding="utf-8")
+    for agent in agents:
+        _write_profile(home / "profiles" / agent, agent, secret)
+    return load_config(home, {})
+
+
+def _config_text(agents: tuple[str, ...]) -> str:
+    """Return the config: equal agents, one without what can run commands, and one with little time."""
+    lines = ["model: builtin/offline", "agents:", *(f"  {agent}: {{}}" for agent in agents)]
+    lines += [f"  {LIMITED}: {{}}", f"  {HASTY}: {{}}"]
+    return "\n".join(lines) + "\n"
+
+
+def _write_profile(profile: Path, agent: str, secret: str) -> None:
+    """Write one agent's profile: a value that it may have, one that is held back, and the operator's own directories."""
+    for name in ("hooks", "plugins", "pairing", "backups"):
+        (profile / name).mkdir(parents=True)
+        (profile / name / "file").write_text(f"# of the operator: {name}\n", encoding="utf-8")
+    text = f"OWN_VALUE=own-value-of-{agent}\nOPENAI_API_KEY={secret}\nTELEGRAM_BOT_TOKEN={secret}\n"
+    (profile / ".env").write_text(text, encoding="utf-8")
+    (profile / "config.yaml").write_text(f"terminal: {{cwd: '.'}}\n# {secret}\n", encoding="utf-8")
+    (profile / "SOUL.md").write_text(f"You are {agent}.\n", encoding="utf-8")
+    for name in ("auth.json", "pairing/secret", "backups/secret"):
+        (profile / name).write_text(secret, encoding="utf-8")
+
+
+def _attackable(config: Config) -> Config:
+    """Return the config with agents whose engine runs a turn's text as code, which no file can ask for."""
+
+    def changed(agent: Agent) -> Agent:
+        timeout = SHORT_TIMEOUT if agent.id == HASTY else TURN_TIMEOUT
+        policy = ToolPolicy(deny=DENIED_TOOLS) if agent.id == LIMITED else agent.policy
+        return replace(agent, engine=cast("Any", "probe"), turn_timeout=timeout, policy=policy)
+
+    return replace(config, agents={name: changed(agent) for name, agent in config.agents.items()})
+
+
+def new_secret() -> str:
+    """Return a canary that is nowhere else on this machine."""
+    return f"canary-{secrets.token_hex(12)}"
