@@ -54,6 +54,7 @@ def test_commands_are_those_of_this_version():
     assert sorted(map(" ".join, COMMANDS)) == [
         "agent list",
         "agent show",
+        "bench turns",
         "chat",
         "config check",
         "doctor",

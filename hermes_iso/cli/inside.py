@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 from hermes_iso.cli.logs import configure_logs
@@ -22,3 +23,9 @@ def prepared(home: Path, *, level: int) -> Config:
     config = load_config(home, os.environ)
     prepare(config, level=level)
     return config
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process open as many descriptors as it may: each sandbox takes a few, and the usual soft limit is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
