@@ -14,7 +14,7 @@ from hermes_iso.bench_turns.processes import descendants, memory_of, nothing_lef
 def test_descendants_are_the_living_at_any_depth():
     """A grandchild counts as long as it lives, and a dead one that nobody has waited for does not."""
     before = descendants()
-    with subprocess.Popen(["sh", "-c", "cat & echo; cat; wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
+    with subprocess.Popen(["sh", "-c", "sh -c 'echo; cat; :'; :"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shell:
         shell.stdout.readline()
         assert len(descendants() - before) >= 2
         assert memory_of({shell.pid}) > 0
