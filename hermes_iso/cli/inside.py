@@ -6,16 +6,29 @@ import os
 import resource
 from pathlib import Path
 
+import trio
+
 from hermes_iso.cli.logs import configure_logs
 from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import Config
-from hermes_iso_sandbox.capability import probe, require
+from hermes_iso.home_state import check_home
+from hermes_iso_sandbox.capability import Capabilities, probe, require
+from hermes_iso_sandbox.trial import try_sandbox
 
 
 def prepare(config: Config, *, level: int) -> None:
-    """Refuse where this machine can't isolate agents, and log from `level` upwards. Raises UnsupportedSandboxError."""
+    """Refuse where this machine can't isolate agents or the home can't be used; log from `level` upwards.
+
+    Raises UnsupportedSandboxError, UsageError.
+    """
     require(probe(config.home))
+    check_home(config.home, config.agents)
     configure_logs(level)
+
+
+def require_sandbox() -> None:
+    """Refuse where a whole sandbox can't be had, by trying one. Raises UnsupportedSandboxError."""
+    require(Capabilities((trio.run(try_sandbox),)))
 
 
 def prepared(home: Path, *, level: int) -> Config:

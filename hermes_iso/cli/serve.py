@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 
 from hermes_iso.api.server import serve_api
 from hermes_iso.cli.demo import demo_config, what_to_try
-from hermes_iso.cli.inside import prepare, raise_descriptor_limit
+from hermes_iso.cli.inside import prepare, raise_descriptor_limit, require_sandbox
 from hermes_iso.cli.options import HomeOption, read_config, say, warnings_of
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import UsageError
@@ -41,6 +41,7 @@ def run(
         config = with_port(found, port)
         prepare(config, level=logging.INFO)
         raise_descriptor_limit()
+        require_sandbox()
         for warning in warnings_of(config):
             say(f"warning: {warning}")
         trio.run(_serve_until_signal, config, demo)

@@ -23,8 +23,9 @@ from hermes_iso_sandbox.bwrap import CODE_TARGET, Plan, System, plan
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
 from hermes_iso_sandbox.identity import identify
+from hermes_iso_sandbox.last_words import last_words
 
-ERROR_BYTES = 4096
+ERROR_BYTES = 1 << 14
 INFO_TIMEOUT = 20.0
 
 
@@ -99,8 +100,7 @@ class Launched:
         """Keep the beginning of what bwrap and the zygote said on stderr, on one line."""
         with self.errors:
             os.set_blocking(self.errors.fileno(), False)
-            text = (self.errors.read(ERROR_BYTES) or b"").decode(errors="replace")
-        self.last_words = " ".join(text.split()) or "it ended without a word"
+            self.last_words = last_words(self.errors.read(ERROR_BYTES) or b"")
 
 
 def start(confinement: Confinement, system: System, code: bytes, uid: int) -> Launched:
