@@ -31,7 +31,7 @@ def home_complaints(home: Path, agents: Iterable[str]) -> list[tuple[str, str]]:
             complaints.append((f"{place} {found}", f"{fix}, or choose another --home."))
     disk = os.statvfs(home)
     free = disk.f_bavail * disk.f_frsize
-    if free < LEAST_BYTES or (disk.f_files and not disk.f_favail):
+    if (disk.f_blocks and free < LEAST_BYTES) or (disk.f_files and not disk.f_favail):
         what = f"{free >> 10} KiB" if free < LEAST_BYTES else "no inode"
         complaints.append((f"the disk that holds {home} has {what} left", "Make room on it, or choose another --home."))
     return complaints

@@ -85,6 +85,7 @@ class Profile:
     binds: the config's further directories, at their own absolute paths.
     path: further PATH entries, before the system's.
     held: which names of `.env` stay on the trusted side.
+    fixed_uid: see `owners.fixed_uid`.
     """
 
     id: str
@@ -97,6 +98,7 @@ class Profile:
     held: HeldNames = field(default_factory=HeldNames)
     timezone: str = "UTC"
     background_timeout: float = 3600.0
+    fixed_uid: int | None = None
     _generated: _Generated = field(default_factory=_Generated, repr=False, compare=False)
 
     @property
@@ -179,6 +181,7 @@ class Profile:
             ),
             env_file=f"{HERMES}/.env",
             cwd=self.cwd,
+            uid=self.fixed_uid,
             background_timeout=self.background_timeout,
         )
 

@@ -59,6 +59,7 @@ def test_commands_are_those_of_this_version():
         "config check",
         "doctor",
         "exec",
+        "home chown",
         "init",
         "route explain",
         "run",

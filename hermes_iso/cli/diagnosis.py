@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hermes_iso.cli.machine import home_checks, machine_checks
+from hermes_iso.cli.machine import home_checks, machine_checks, trial_check
 from hermes_iso.cli.options import print_table, warnings_of
 from hermes_iso.cli.unbounded import NOT_BOUNDED
 from hermes_iso.config.load import load_config
@@ -17,9 +17,11 @@ from hermes_iso_sandbox.confinement import Limits
 
 def examine(home: Path) -> dict[str, Any]:
     """Return what `doctor --json` prints. A broken config is part of the report and does not keep the rest from it."""
-    checks = machine_checks(home)
-    isolated = all(check.ok for check in checks)
     config = _examine_config(home)
+    checks = machine_checks(home, config["agents"])
+    if all(check.ok for check in checks):
+        checks.append(trial_check())
+    isolated = all(check.ok for check in checks)
     checks += home_checks(home, config["agents"])
     return {
         "ok": all(check.ok for check in checks),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hermes_iso.cli import agent, bench, command, route, serve, setup, talk
+from hermes_iso.cli import agent, bench, command, home, route, serve, setup, talk
 
-GROUPS = (serve, setup, talk, command, agent, route, bench)
+GROUPS = (serve, setup, talk, command, agent, route, home, bench)

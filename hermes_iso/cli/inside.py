@@ -6,14 +6,12 @@ import os
 import resource
 from pathlib import Path
 
-import trio
-
 from hermes_iso.cli.logs import configure_logs
+from hermes_iso.cli.machine import machine_checks, trial_check
 from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import Config
 from hermes_iso.home_state import check_home
-from hermes_iso_sandbox.capability import Capabilities, probe, require
-from hermes_iso_sandbox.trial import try_sandbox
+from hermes_iso_sandbox.capability import Capabilities, require
 
 
 def prepare(config: Config, *, level: int) -> None:
@@ -21,14 +19,14 @@ def prepare(config: Config, *, level: int) -> None:
 
     Raises UnsupportedSandboxError, UsageError.
     """
-    require(probe(config.home))
+    require(Capabilities(tuple(machine_checks(config.home, config.agents))))
     check_home(config.home, config.agents)
     configure_logs(level)
 
 
 def require_sandbox() -> None:
     """Refuse where a whole sandbox can't be had, by trying one. Raises UnsupportedSandboxError."""
-    require(Capabilities((trio.run(try_sandbox),)))
+    require(Capabilities((trial_check(),)))
 
 
 def prepared(home: Path, *, level: int) -> Config:

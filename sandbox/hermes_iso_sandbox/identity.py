@@ -42,7 +42,7 @@ def identify(confinement: Confinement, system: System, uid: int) -> Identity:
     """Return how the gateway's own uid has to start this sandbox."""
     if os.geteuid() != 0:
         return Identity(confinement, system)
-    return mapped(confinement, system, uid)
+    return mapped(confinement, system, uid if confinement.uid is None else confinement.uid)
 
 
 def mapped(confinement: Confinement, system: System, uid: int) -> Identity:
@@ -57,5 +57,5 @@ def mapped(confinement: Confinement, system: System, uid: int) -> Identity:
         replace(confinement, binds=staged),
         system,
         prefix=LAUNCHER,
-        order=json.dumps({"uid": uid, "stage": STAGE, "mounts": mounts}).encode(),
+        order=json.dumps({"uid": uid, "stage": STAGE, "mounts": mounts, "fixed": confinement.uid is not None}).encode(),
     )

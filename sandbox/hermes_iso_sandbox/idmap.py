@@ -9,6 +9,7 @@ Source: mount_setattr(2), user_namespaces(7).
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import stat
@@ -70,8 +71,11 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
         os.waitpid(pid, 0)
 
 
-def clone_mount(source: str, uid: int | None) -> int:
+def clone_mount(source: str, uid: int | None, fixed: bool = False) -> int:
     """Return a detached clone of `source`; with a uid, what its owner owns belongs to that uid in it.
+
+    fixed: the directories that have to belong to the uid do so already. Where the file system can't map owners, the clone then
+    stays as it is, and the agent is a stranger to whatever else is in it: that gives less and never more.
 
     No component of the path may be a symlink: the host resolved it, so one that is there now was put there since.
     """
@@ -90,15 +94,19 @@ def clone_mount(source: str, uid: int | None) -> int:
         attributes = struct.pack("=QQQQ", MOUNT_ATTR_IDMAP, 0, 0, namespace)
         try:
             done = libc.syscall(SYS_MOUNT_SETATTR, fd, b"", AT_EMPTY_PATH | AT_RECURSIVE, attributes, len(attributes))
+            if done < 0 and fixed and ctypes.get_errno() == errno.EINVAL:
+                return fd
             call(f"the file system of {source} can't map owners (ext4, xfs, btrfs and tmpfs can)", done)
         finally:
             os.close(namespace)
     return fd
 
 
-def stage_mounts(stage: str, mounts: list[dict[str, object]], uid: int) -> None:
+def stage_mounts(stage: str, mounts: list[dict[str, object]], uid: int, fixed: bool) -> None:
     """Clone every source first, since the stage may cover one, then put the clones on a tmpfs of our own."""
-    clones = [(clone_mount(str(each["source"]), uid if each["mapped"] else None), str(each["target"])) for each in mounts]
+    clones = [
+        (clone_mount(str(each["source"]), uid if each["mapped"] else None, fixed), str(each["target"])) for each in mounts
+    ]
     call("mount the stage", libc.mount(b"tmpfs", stage.encode(), b"tmpfs", 0, b"mode=755,size=1m"))
     for fd, target in clones:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
@@ -118,7 +126,7 @@ def main() -> None:
     uid = int(order["uid"])
     call("unshare", libc.unshare(CLONE_NEWNS))
     call("make mounts private", libc.mount(b"none", b"/", None, MS_PRIVATE_RECURSIVE, None))
-    stage_mounts(order["stage"], order["mounts"], uid)
+    stage_mounts(order["stage"], order["mounts"], uid, bool(order.get("fixed")))
     os.setgroups([])
     namespace = user_namespace(f"0 {uid} 1", f"0 {uid} 1")
     call("enter the user namespace", libc.setns(namespace, CLONE_NEWUSER))

@@ -40,6 +40,7 @@ def home(tmp_path):
         (["route", "explain"], "--platform"),
         (["route", "explain", "--platform", "a", "--platform", "b"], "--platform"),
         (["bench", "turns", "--n", "0"], "--n"),
+        (["home", "chown"], "NAME"),
         (["chat", "-q"], "-q"),
         (["chat", "-q", " "], "-q"),
         (["chat", "--session", ""], "--session"),
