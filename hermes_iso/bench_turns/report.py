@@ -61,9 +61,9 @@ def rows(figures: Mapping[str, Any]) -> list[tuple[str, ...]]:
     table.append(("from the answer until all of it is dead", *dead, ""))
     table.append(("first turn of a fresh agent", f"{figures['activation_ms']:.1f} ms", "", ""))
     for sessions, rate in figures["turns_per_s_by_sessions"].items():
-        table.append((f"turns per second, {sessions} sessions", f"{rate:.0f}", "", ""))
+        table.append((f"turns per second, sessions: {sessions}", f"{rate:.0f}", "", ""))
     for agents, size in figures["mb_by_idle_agents"].items():
-        table.append((f"memory of all below the pool, {agents} idle agents", f"{size:.1f} MB", "", ""))
+        table.append((f"memory of all below the pool, idle agents: {agents}", f"{size:.1f} MB", "", ""))
     table.append(("memory of each further idle agent", f"{figures['mb_per_idle_agent']:.2f} MB", "", ""))
     table.append(("agents active at once without a failed turn", str(figures["active_at_once"]), "", ""))
     return table
