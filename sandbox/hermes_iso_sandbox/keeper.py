@@ -3,8 +3,8 @@
 It is run as `python -I -S -B keeper.py CONTROL_FD [SHARED...]` by the gateway's own user, and first moves into namespaces of
 its own. In its user namespace it is uid 0, which on the host is the gateway's user or, under a root gateway, the first uid of
 a range that belongs to nobody: host uid 0 exists nowhere below. Its mount namespace is a copy of the host's, so that it can
-show a holder any path that the gateway's user can reach, also one that a later config names. It runs no code of an agent and reads
-nothing that an agent wrote: its one channel is the control socket, and what it starts is bwrap.
+show a holder any path that the gateway's user can reach, also one that a later config names. It runs no code of an agent and
+reads nothing that an agent wrote: its one channel is the control socket, and what it starts is bwrap.
 
 Each packet on the control socket is one JSON object, with descriptors beside it.
 From the host: {"t": "maps"}              the id maps of its user namespace are written
