@@ -23,18 +23,20 @@ import os
 import select
 import signal
 import socket
+import time
 from collections import deque
 from typing import Any
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest import bounds, kernel
-from hermes_iso_sandbox.guest.confine import Settings, Shared, confine, forbid_user_namespaces, harden
+from hermes_iso_sandbox.guest.confine import Kernel, Settings, Shared, confine, forbid_user_namespaces, harden, look_at_kernel
 from hermes_iso_sandbox.guest.init import become_init, hide, reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
 from hermes_iso_sandbox.guest.usage import Usage
 
 TURN_FD = 3
 MAX_FDS = 16
+SHARE_TRIES, SHARE_PAUSE = 500, 0.002
 
 
 class Zygote:
@@ -46,7 +48,7 @@ class Zygote:
         self._fds: deque[int] = deque()
         self._pids: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
-        self._confined: dict[int, socket.socket] = {}
+        self._kernel: Kernel | None = None
         self._shared: dict[int, Shared] = {}
         self._settings: Settings | None = None
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
@@ -87,6 +89,7 @@ class Zygote:
         os.environ.update(env)
         if not {"capabilities", "proc"} & set(self._settings.without):
             _in_child(forbid_user_namespaces)
+        self._kernel = look_at_kernel()
         harden(self._settings.without)
         gc.freeze()
         self._send(t="ready")
@@ -97,12 +100,10 @@ class Zygote:
         assert self._settings is not None
         if "pid" not in self._settings.without:
             kernel.unshare(kernel.CLONE_NEWPID)
-        self._confined[id], done = socket.socketpair()
         pid = os.fork()
         if pid == 0:
-            self._become(kind, fds, self._shared.get(shared), command, done)
+            self._become(kind, fds, self._shared.get(shared), command)
         kernel.setns(self._own_pid_namespace, kernel.CLONE_NEWPID)
-        done.close()
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
@@ -110,7 +111,7 @@ class Zygote:
         self._pidfds[pidfd] = id
         self._poll.register(pidfd, select.POLLIN)
 
-    def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any], done: socket.socket) -> None:
+    def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any]) -> None:
         """Be pid 1 of what was asked for: fork the worker at once, and reap until it ends. Never returns.
 
         The worker confines itself, so that this process touches as little memory as it can.
@@ -120,13 +121,13 @@ class Zygote:
             hide()
             worker = os.fork()
             if worker == 0:
-                self._work(kind, fds, shared, command, done)
+                self._work(kind, fds, shared, command)
             become_init()
             status = reap_until(worker)
         finally:
             os._exit(status)
 
-    def _work(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any], done: socket.socket) -> None:
+    def _work(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any]) -> None:
         """Confine this process, then do the work of a turn or become the command. Never returns."""
         status = 125
         try:
@@ -134,8 +135,8 @@ class Zygote:
             usage = Usage(**command) if kind == "usage" else None
             if usage:
                 usage.add_held_open()
-            confine(self._settings, shared)
-            _tell_namespaces(done)
+            assert self._kernel is not None
+            confine(self._settings, self._kernel, shared)
             _place_fds(kind, fds, keep="descriptors" in self._settings.without)
             if usage:
                 usage.report(1)
@@ -161,13 +162,14 @@ class Zygote:
     def _on_share(self, id: int, shared: int) -> None:  # noqa: A002  # the frame's key
         """Keep the network and mount namespace of a living turn, for the background processes of its session.
 
-        Until the turn has confined itself its namespaces are this process's own, which nobody may share.
+        Until the turn has confined itself its namespaces are this process's own, which nobody may share. Who asks has a turn
+        that was forked a while ago, so there is hardly ever anything to wait for.
         """
-        confined = self._confined.get(id)
-        if confined is not None:
-            _, fds, _, _ = socket.recv_fds(confined, 1, 2)
-            if len(fds) == 2:
-                self._shared[shared] = Shared(*fds)
+        for _ in range(SHARE_TRIES if id in self._pids else 0):
+            if (opened := _namespaces_of(self._pids[id])) is not None:
+                self._shared[shared] = opened
+                break
+            time.sleep(SHARE_PAUSE)
         self._send(t="shared", shared=shared, ok=shared in self._shared)
 
     def _on_unshare(self, shared: int) -> None:
@@ -182,7 +184,6 @@ class Zygote:
         number = self._pidfds.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
-        self._confined.pop(number).close()
         _, status = os.waitpid(self._pids.pop(number), 0)
         code = os.waitstatus_to_exitcode(status)
         self._send(t="exited", id=number, status=code if code >= 0 else 128 - code)
@@ -203,10 +204,28 @@ def _in_child(function: Any) -> None:
         raise OSError(f"{function.__name__} failed")
 
 
-def _tell_namespaces(done: socket.socket) -> None:
-    """Hand the zygote the namespaces that this process made for itself, for a session's background processes."""
-    fds = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("net", "mnt")]
-    socket.send_fds(done, [b"x"], fds)
+def _namespaces_of(init: int) -> Shared | None:
+    """Open the namespaces of a turn's worker, the oldest child of its init; None while they are still this process's own."""
+    fds: list[int] = []
+    try:
+        worker = min(pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent_of(pid) == init)
+        fds += [os.open(f"/proc/{worker}/ns/{name}", os.O_RDONLY) for name in ("net", "mnt")]
+        if not os.path.samestat(os.fstat(fds[1]), os.stat("/proc/self/ns/mnt")):
+            return Shared(*fds)
+    except (OSError, ValueError):
+        pass
+    for fd in fds:
+        os.close(fd)
+    return None
+
+
+def _parent_of(pid: int) -> int:
+    """Return a process's parent, 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:
