@@ -56,7 +56,7 @@ class Shared:
 
 def confine(settings: Settings, found: Kernel, shared: Shared | None) -> None:
     """Put this process into its own namespaces and give up everything that it will not need."""
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its init is not, and what is not owns no file of its own in /proc
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # an init is not, and what is not owns no file of its own in /proc
     bounds.die_first()
     off = settings.without
     ipc = 0 if "ipc" in off else kernel.CLONE_NEWIPC

@@ -112,47 +112,44 @@ class Zygote:
         self._poll.register(pidfd, select.POLLIN)
 
     def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any]) -> None:
-        """Be pid 1 of what was asked for: fork the worker at once, and reap until it ends. Never returns.
+        """Be pid 1 of what was asked for. Never returns.
 
-        The worker confines itself, so that this process touches as little memory as it can.
+        A turn is that itself: one process less to fork, to hold and to end for each. A command gets an init before it, because
+        programs do not expect to be pid 1, which ignores signals and inherits every orphan.
         """
         status = 125
         try:
-            hide()
-            worker = os.fork()
-            if worker == 0:
-                self._work(kind, fds, shared, command)
-            become_init()
-            status = reap_until(worker)
+            if kind == "command":
+                hide()
+                if (worker := os.fork()) != 0:
+                    become_init()
+                    status = reap_until(worker)
+                    return
+            self._work(kind, fds, shared, command)
+            status = 0
         finally:
             os._exit(status)
 
     def _work(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any]) -> None:
-        """Confine this process, then do the work of a turn or become the command. Never returns."""
-        status = 125
-        try:
-            assert self._settings is not None
-            usage = Usage(**command) if kind == "usage" else None
-            if usage:
-                usage.add_held_open()
-            assert self._kernel is not None
-            confine(self._settings, self._kernel, shared)
-            _place_fds(kind, fds, keep="descriptors" in self._settings.without)
-            if usage:
-                usage.report(1)
-                status = 0
-            elif kind == "turn":
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                rehearse()
-                gc.enable()
-                settings = self._settings
-                serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, settings.own_env, settings.writable)
-                status = 0
-            else:
-                env = {**os.environ, **self._settings.own_env, **command["env"]}
-                run_command(command["argv"], command["cwd"] or self._settings.cwd, env, execute=self._settings.execute)
-        finally:
-            os._exit(status)
+        """Confine this process, then do the work of a turn, count, or become the command."""
+        settings = self._settings
+        assert settings is not None
+        usage = Usage(**command) if kind == "usage" else None
+        if usage:
+            usage.add_held_open()
+        assert self._kernel is not None
+        confine(settings, self._kernel, shared)
+        _place_fds(kind, fds, keep="descriptors" in settings.without)
+        if usage:
+            usage.report(1)
+        elif kind == "turn":
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            rehearse()
+            gc.enable()
+            serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, settings.own_env, settings.writable)
+        else:
+            env = {**os.environ, **settings.own_env, **command["env"]}
+            run_command(command["argv"], command["cwd"] or settings.cwd, env, execute=settings.execute)
 
     def _on_kill(self, id: int) -> None:  # noqa: A002  # the frame's key
         """End what was forked under `id`, if it still lives."""
@@ -204,28 +201,18 @@ def _in_child(function: Any) -> None:
         raise OSError(f"{function.__name__} failed")
 
 
-def _namespaces_of(init: int) -> Shared | None:
-    """Open the namespaces of a turn's worker, the oldest child of its init; None while they are still this process's own."""
+def _namespaces_of(turn: int) -> Shared | None:
+    """Open the namespaces of a turn; None while they are still this process's own, or when it is gone."""
     fds: list[int] = []
     try:
-        worker = min(pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _parent_of(pid) == init)
-        fds += [os.open(f"/proc/{worker}/ns/{name}", os.O_RDONLY) for name in ("net", "mnt")]
+        fds += [os.open(f"/proc/{turn}/ns/{name}", os.O_RDONLY) for name in ("net", "mnt")]
         if not os.path.samestat(os.fstat(fds[1]), os.stat("/proc/self/ns/mnt")):
             return Shared(*fds)
-    except (OSError, ValueError):
+    except OSError:
         pass
     for fd in fds:
         os.close(fd)
     return None
-
-
-def _parent_of(pid: int) -> int:
-    """Return a process's parent, 0 when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except OSError:
-        return 0
 
 
 def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:
