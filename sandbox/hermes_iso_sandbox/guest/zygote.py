@@ -18,12 +18,12 @@ To the host: {"t": "ready"}, {"t": "exited", "id", "status"} (its pid namespace 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
 import signal
 import socket
-import time
 from collections import deque
 from typing import Any
 
@@ -36,7 +36,7 @@ from hermes_iso_sandbox.guest.usage import Usage
 
 TURN_FD = 3
 MAX_FDS = 16
-SHARE_TRIES, SHARE_PAUSE = 500, 0.002
+SHARE_TIMEOUT = 2.0
 
 
 class Zygote:
@@ -47,6 +47,7 @@ class Zygote:
         self._reader = wire.FrameReader()
         self._fds: deque[int] = deque()
         self._pids: dict[int, int] = {}
+        self._confined: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
         self._kernel: Kernel | None = None
         self._shared: dict[int, Shared] = {}
@@ -100,9 +101,10 @@ class Zygote:
         assert self._settings is not None
         if "pid" not in self._settings.without:
             kernel.unshare(kernel.CLONE_NEWPID)
+        confined = self._confined[id] = os.eventfd(0)
         pid = os.fork()
         if pid == 0:
-            self._become(kind, fds, self._shared.get(shared), command)
+            self._become(kind, fds, self._shared.get(shared), {**command, "confined": confined})
         kernel.setns(self._own_pid_namespace, kernel.CLONE_NEWPID)
         for fd in fds:
             os.close(fd)
@@ -134,11 +136,13 @@ class Zygote:
         """Confine this process, then do the work of a turn, count, or become the command."""
         settings = self._settings
         assert settings is not None
+        confined = command.pop("confined")
         usage = Usage(**command) if kind == "usage" else None
         if usage:
             usage.add_held_open()
         assert self._kernel is not None
         confine(settings, self._kernel, shared)
+        os.eventfd_write(confined, 1)
         _place_fds(kind, fds, keep="descriptors" in settings.without)
         if usage:
             usage.report(1)
@@ -159,14 +163,12 @@ class Zygote:
     def _on_share(self, id: int, shared: int) -> None:  # noqa: A002  # the frame's key
         """Keep the network and mount namespace of a living turn, for the background processes of its session.
 
-        Until the turn has confined itself its namespaces are this process's own, which nobody may share. Who asks has a turn
-        that was forked a while ago, so there is hardly ever anything to wait for.
+        Until the turn has confined itself its namespaces are not what they will be, so that is waited for. Who asks has a turn
+        that was forked a while ago, and there is hardly ever anything to wait for.
         """
-        for _ in range(SHARE_TRIES if id in self._pids else 0):
-            if (opened := _namespaces_of(self._pids[id])) is not None:
-                self._shared[shared] = opened
-                break
-            time.sleep(SHARE_PAUSE)
+        if id in self._pids and select.select([self._confined[id]], [], [], SHARE_TIMEOUT)[0]:
+            with contextlib.suppress(OSError):
+                self._shared[shared] = _namespaces_of(self._pids[id])
         self._send(t="shared", shared=shared, ok=shared in self._shared)
 
     def _on_unshare(self, shared: int) -> None:
@@ -181,6 +183,7 @@ class Zygote:
         number = self._pidfds.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
+        os.close(self._confined.pop(number))
         _, status = os.waitpid(self._pids.pop(number), 0)
         code = os.waitstatus_to_exitcode(status)
         self._send(t="exited", id=number, status=code if code >= 0 else 128 - code)
@@ -201,18 +204,14 @@ def _in_child(function: Any) -> None:
         raise OSError(f"{function.__name__} failed")
 
 
-def _namespaces_of(turn: int) -> Shared | None:
-    """Open the namespaces of a turn; None while they are still this process's own, or when it is gone."""
-    fds: list[int] = []
+def _namespaces_of(turn: int) -> Shared:
+    """Open the namespaces of a turn. Raises OSError when it is gone."""
+    net = os.open(f"/proc/{turn}/ns/net", os.O_RDONLY)
     try:
-        fds += [os.open(f"/proc/{turn}/ns/{name}", os.O_RDONLY) for name in ("net", "mnt")]
-        if not os.path.samestat(os.fstat(fds[1]), os.stat("/proc/self/ns/mnt")):
-            return Shared(*fds)
+        return Shared(net, os.open(f"/proc/{turn}/ns/mnt", os.O_RDONLY))
     except OSError:
-        pass
-    for fd in fds:
-        os.close(fd)
-    return None
+        os.close(net)
+        raise
 
 
 def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:
