@@ -309,10 +309,17 @@ def user_namespace(uid_map: str, gid_map: str) -> int:
 
 
 def enter(control: socket.socket, shared: list[str]) -> None:
-    """Move into a user namespace whose maps the host writes, and there into namespaces of every other kind."""
+    """Become uid 0 of a user namespace, where bwrap has not seen to that, and make namespaces of every other kind there."""
     parent = os.getppid()
-    if os.geteuid() == 0:
-        os.setgroups([])
+    if "user" not in shared:
+        enter_user_namespace(control)
+    call("make namespaces", libc.unshare(CLONE_OTHERS & ~sum(CLONE_SHARED.get(name, 0) for name in shared)))
+    die_with(parent)
+
+
+def enter_user_namespace(control: socket.socket) -> None:
+    """Move into a user namespace whose maps the host writes: only root can map a range."""
+    os.setgroups([])
     call("make a user namespace", libc.unshare(CLONE_NEWUSER))
     call("prctl", libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))  # else the host may not write the maps
     control.send(b'{"t": "unshared"}')
@@ -320,8 +327,6 @@ def enter(control: socket.socket, shared: list[str]) -> None:
         sys.exit(1)
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
-    call("make namespaces", libc.unshare(CLONE_OTHERS & ~sum(CLONE_SHARED.get(name, 0) for name in shared)))
-    die_with(parent)
 
 
 def die_with(parent: int) -> None:

@@ -226,9 +226,10 @@ async def start_keeper(tasks: TaskGroup, uids: range, shared: Iterable[str] = ()
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     read, write = os.pipe()
+    through = _user_namespace()
     with theirs, open(write, "wb") as errors:
         process = subprocess.Popen(
-            [*PROGRAM, str(theirs.fileno()), *shared],
+            [*through, *PROGRAM, str(theirs.fileno()), *(["user"] if through else []), *shared],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
@@ -238,9 +239,10 @@ async def start_keeper(tasks: TaskGroup, uids: range, shared: Iterable[str] = ()
         )
     ours.setblocking(False)
     try:
-        await _receive(ours)
-        _write_maps(process.pid, uids)
-        ours.send(b"{}")
+        if not through:
+            await _receive(ours)
+            _write_maps(process.pid, uids)
+            ours.send(b"{}")
         (first,) = (await _receive(ours))[1]
     except (OSError, ValueError, SandboxError) as error:
         await end_process(process)
@@ -266,15 +268,21 @@ async def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
     raise SandboxError("it ended or took too long")
 
 
-def _write_maps(pid: int, uids: range) -> None:
-    """Write the id maps of a keeper's user namespace: for root a range that belongs to nobody, else the one uid."""
-    user, group = f"0 {os.geteuid()} 1", f"0 {os.getegid()} 1"
+def _user_namespace() -> list[str]:
+    """Return the command that a keeper is started through, which makes its user namespace; nothing for root, who maps a range.
+
+    An ordinary user leaves that to bwrap too: where AppArmor restricts user namespaces, it is the program that may make them.
+    """
     if os.geteuid() == 0:
-        user = group = f"0 {uids.start} {len(uids)}"
-    else:
-        Path(f"/proc/{pid}/setgroups").write_text("deny", encoding="ascii")
-    Path(f"/proc/{pid}/uid_map").write_text(user, encoding="ascii")
-    Path(f"/proc/{pid}/gid_map").write_text(group, encoding="ascii")
+        return []
+    options = ("--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL", "--dev-bind", "/", "/", "--die-with-parent")
+    return [find_bwrap(), *options, "--"]
+
+
+def _write_maps(pid: int, uids: range) -> None:
+    """Write the id maps of a root gateway's keeper: a range that belongs to nobody."""
+    for name in ("uid_map", "gid_map"):
+        Path(f"/proc/{pid}/{name}").write_text(f"0 {uids.start} {len(uids)}", encoding="ascii")
 
 
 @contextlib.contextmanager
