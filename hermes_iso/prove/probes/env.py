@@ -15,6 +15,11 @@ for name in os.environ:
         hole(f'{name} is set')
 """
 
+_TELLING_INIT = """
+other, real = subprocess.Popen(['sleep', '20'], env={'X': SECRET}), read
+read = lambda path: real(path.replace('/proc/1/', f'/proc/{other.pid}/'))
+"""
+
 _MEMORY = """
 import hashlib
 seen = 0
@@ -70,7 +75,7 @@ seek(SECRET, read('/proc/self/environ'), 'it')
         "env",
         "/proc/1/environ holds a gateway secret (the launcher's environment)",
         "control(os.path.exists('/proc/1/environ'), 'it is there')\nseek(SECRET, read('/proc/1/environ'), 'it')",
-        _ENVIRONMENT,
+        planted=_TELLING_INIT,
     ),
     Probe(
         "E04",
@@ -166,7 +171,7 @@ if attempt(os.listdir, '/proc/1/fd') == 0:  # it may be refused as a whole
         if target != '/dev/null':
             hole(f'/proc/1/fd/{name} is {target}')
 """,
-        layers("descriptors"),
+        layers("init", "descriptors"),
     ),
     Probe(
         "E13",

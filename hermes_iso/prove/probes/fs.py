@@ -287,16 +287,17 @@ if not os.statvfs(path).f_flag & os.ST_RDONLY:
     Probe(
         "F20",
         "fs",
-        "the guest's own code and the libraries can be changed",
+        "the guest's own code is there, or the libraries and generated files can be changed",
         """
-import zipfile
-for path in ('/opt/hermes-iso.zip', '/usr/lib/os-release', os.__file__, '/etc/hosts', '/etc/resolv.conf', '/hermes/.env'):
+control(os.path.exists(os.__file__) and os.path.exists('/etc/hosts'), 'there is something to change')
+if os.path.lexists('/opt/hermes-iso.zip'):
+    hole("the template's archive of the guest's code is there")
+for path in ('/usr/lib/os-release', os.__file__, '/etc/hosts', '/etc/resolv.conf', '/hermes/.env'):
     denied(f'wrote {path}', os.open, path, os.O_WRONLY | os.O_APPEND)
     denied(f'removed {path}', os.rename, path, path + '.moved')
-control(os.path.exists('/opt/hermes-iso.zip'), 'the code is there')
 """,
         _MOUNTS,
-        planted="syscall('mount', b'none', b'/opt/hermes-iso.zip', None, 0x20 | 0x1000, None)",
+        planted="syscall('mount', b'none', b'/etc/hosts', None, 0x20 | 0x1000, None)",
     ),
     Probe(
         "F21",

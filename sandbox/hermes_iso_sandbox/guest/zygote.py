@@ -116,12 +116,15 @@ class Zygote:
         The worker confines itself, so that this process touches as little memory as it can.
         """
         status = 125
+        assert self._settings is not None
         try:
-            hide()
+            os.setpgid(0, 0)  # kill(0) reaches all of a group, also outside of the pid namespace: the zygote and other turns
+            if "init" not in self._settings.without:
+                hide()
             worker = os.fork()
             if worker == 0:
                 self._work(kind, fds, shared, command, done)
-            become_init()
+            become_init(keep="descriptors" in self._settings.without)
             status = reap_until(worker)
         finally:
             os._exit(status)

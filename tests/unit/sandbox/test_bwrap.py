@@ -25,17 +25,17 @@ def test_plan_unshares_every_namespace_and_clears_the_environment() -> None:
 
 def test_layer_is_left_out_only_where_it_is_named() -> None:
     """The self-test's sandboxes lack what they name and nothing else; no other sandbox lacks anything."""
-    whole = plan(Confinement(HOME), SYSTEM, 5).arguments
+    whole = plan(Confinement(HOME), SYSTEM).arguments
     for layer, without, shown in (
         ("net", "--unshare-net", ()),
         ("ipc", "--unshare-ipc", ()),
         ("tmp", "", ("/tmp", "/dev/shm")),
     ):
-        words = plan(Confinement(HOME, without=frozenset({layer})), SYSTEM, 5).arguments
+        words = plan(Confinement(HOME, without=frozenset({layer})), SYSTEM).arguments
         assert set(whole) - set(words) == {without} - {""}
         places = {place for place, _ in pairs(words, "--dev-bind", 2)} - {place for place, _ in pairs(whole, "--dev-bind", 2)}
         assert places == set(shown)
-    assert plan(Confinement(HOME, without=frozenset({"seccomp"})), SYSTEM, 5).arguments == whole
+    assert plan(Confinement(HOME, without=frozenset({"seccomp"})), SYSTEM).arguments == whole
     assert Confinement(HOME).without == frozenset()
 
 
