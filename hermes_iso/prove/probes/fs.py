@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 from hermes_iso.prove.probe import BrokenProbeError, Probe, layers
@@ -104,6 +105,28 @@ async def keep_owner(trial: Trial) -> str:
     owner = trial.stage.profile(trial.me).stat().st_uid
     made = (trial.workspace / "made").stat().st_uid
     return "" if made == owner else f"made belongs to {made}, the profile to {owner}"
+
+
+async def places_of_code(trial: Trial) -> str:
+    """F29: the host's paths of what runs there; those below /usr are the same for everybody."""
+    package = Path(__file__).resolve().parents[3]
+    places = {str(Path(each).resolve()) for each in (package, sys.prefix, sys.base_prefix)}
+    if trial.plays_hole:
+        places = {"/played/by/the/self-test"}
+    attack = """
+names = ('mountinfo', 'mounts', 'mountstats', 'maps', 'smaps', 'cmdline', 'environ', 'comm', 'cgroup')
+texts = {f'/proc/{who}/{name}': read(f'/proc/{who}/{name}').decode(errors='replace') for who in ('self', '1') for name in names}
+for path in ('exe', 'cwd', 'root'):
+    texts[path] = os.readlink(f'/proc/self/{path}')
+texts |= {'sys': repr((sys.path, sys.prefix, sys.executable, sys.argv)), 'the environment': repr(dict(os.environ))}
+control(texts['/proc/self/mountinfo'] and texts['/proc/self/maps'], 'the kernel tells')
+for where, text in texts.items():
+    for place in PLACES:
+        seek(place + '/', text, where)
+        if text.endswith(place):
+            hole(where + ' is it')
+"""
+    return evidence(await trial.attack(attack, PLACES=[each for each in places if not Path(each).is_relative_to("/usr")]))
 
 
 def _changed(trial: Trial, target: Path) -> str:
@@ -361,4 +384,40 @@ if shell('echo works; true | cat') != 'works\\n':
         planted="real = read\nread = lambda path: b''",
     ),
     Probe("F26", "fs", "files that a turn makes belong to somebody else on the host", keep_owner, planted="pass"),
+    Probe(
+        "F27",
+        "fs",
+        "write where mounts and ownership allow it and landlock alone does not (/proc/self/comm)",
+        """
+control(not attempt(write, '/tmp/' + MARK), '/tmp can be written')
+for name in ('comm', 'coredump_filter', 'oom_score_adj', 'timerslack_ns', 'autogroup', 'task/%d/comm' % os.getpid()):
+    if os.path.exists('/proc/self/' + name):
+        denied(f'{name} opens for writing', os.open, '/proc/self/' + name, os.O_WRONLY)
+""",
+        layers("landlock"),
+        limit="landlock",
+    ),
+    Probe(
+        "F28",
+        "fs",
+        "the keeper's stage, where every agent's directories are attached, or what bwrap composed from",
+        """
+for path in ('/sys', '/oldroot', '/newroot', '/tmp/oldroot', '/tmp/newroot', '/.staged/0'):
+    if os.path.lexists(path):
+        hole(f'{path} is there')
+for line in read('/proc/self/mountinfo').decode().splitlines():
+    if line.split()[4].startswith(('/sys', '/oldroot', '/newroot')) or line.split()[3].startswith('/sys'):
+        hole(line)
+control(read('/proc/self/mountinfo'), 'the kernel tells')
+""",
+        layers("system", "capabilities", "seccomp"),
+        planted="os.makedirs('/sys/7/0')",
+    ),
+    Probe(
+        "F29",
+        "fs",
+        "mountinfo, maps, links and command lines tell where the gateway's interpreter and checkout lie",
+        places_of_code,
+        planted="real = read\nread = lambda path: real(path) + PLACES[0].encode()",
+    ),
 )

@@ -118,8 +118,10 @@ class Zygote:
         status = 125
         assert self._settings is not None
         try:
-            os.setpgid(0, 0)  # kill(0) reaches all of a group, also outside of the pid namespace: the zygote and other turns
             if "init" not in self._settings.without:
+                os.setpgid(
+                    0, 0
+                )  # kill(0) reaches all of a group, also outside of the pid namespace: the zygote and other turns
                 hide()
             worker = os.fork()
             if worker == 0:
