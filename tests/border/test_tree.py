@@ -109,6 +109,26 @@ def test_turn_is_not_pid_one_and_default_signals_reach_it(tmp_path: Path) -> Non
     run_pool(scenario)
 
 
+def test_signal_to_the_process_group_ends_the_turn_alone(tmp_path: Path) -> None:
+    """kill(0) asks for the uid and not for the pid namespace: zygotes, templates and other turns are in other groups."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        mine, other = (simple_confinement(tmp_path / name) for name in ("mine", "other"))
+        await pool.warm(mine)
+        async with pool.lease(other, session="s") as lease:
+            before = descendants(os.getpid())
+            async with pool.lease(mine, session="s") as attacker:
+                await attacker.send(probe("import os, signal; os.kill(0, signal.SIGKILL)"))
+                with pytest.raises(GuestDiedError) as caught:
+                    await attacker.receive()
+                assert caught.value.status == 128 + signal.SIGKILL
+            assert len(before - descendants(os.getpid())) == 2  # the turn and its init
+            await lease.send(echo_request("still here"))
+            assert await lease.receive() == wire.TurnDone("still here")
+
+    run_pool(scenario)
+
+
 def test_turn_shows_no_path_of_the_operator_but_its_home(tmp_path: Path) -> None:
     """mountinfo, maps, command lines and environments name no interpreter's place, gateway directory or other home."""
     source = """

@@ -18,6 +18,7 @@ for name in os.environ:
 _TELLING_INIT = """
 other, real = subprocess.Popen(['sleep', '20'], env={'X': SECRET}), read
 read = lambda path: real(path.replace('/proc/1/', f'/proc/{other.pid}/'))
+control(wait_for(lambda: read('/proc/1/environ')), 'the other has its environment')
 """
 
 _MEMORY = """
@@ -92,7 +93,7 @@ seek(SECRET, read('/proc/self/environ'), 'it')
         "any /proc/<pid>/environ or task's holds a gateway secret",
         """
 child = subprocess.Popen(['sleep', '20'])
-control(f'/proc/{child.pid}/environ' in glob.glob('/proc/[0-9]*/environ'), 'a child is there')
+control(wait_for(lambda: read(f'/proc/{child.pid}/environ')), 'a child is there')
 for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/self/task/*/environ'):
     seek(SECRET, read(path), path)
 """,

@@ -95,7 +95,9 @@ def write_all():
 """
 _UNDO = """
 for act in (write_all, start_all):
-    threading.Thread(target=act).start()
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join()
     if in_child(lambda: act() or len(holes)):
         hole('a child did')
 here = os.open('/workspace', os.O_RDONLY | os.O_DIRECTORY)

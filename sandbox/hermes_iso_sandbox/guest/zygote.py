@@ -119,9 +119,8 @@ class Zygote:
         assert self._settings is not None
         try:
             if "init" not in self._settings.without:
-                os.setpgid(
-                    0, 0
-                )  # kill(0) reaches all of a group, also outside of the pid namespace: the zygote and other turns
+                # A signal to a group asks for the uid, not for the pid namespace: this one's has the zygote in it.
+                os.setpgid(0, 0)
                 hide()
             worker = os.fork()
             if worker == 0:
