@@ -95,6 +95,8 @@ class Watch:
     @contextlib.contextmanager
     def over(self, turn: Forked) -> Iterator[None]:
         """Watch over one turn: when a limit ends it, what the body raises becomes a LimitError."""
+        if not self._turns:
+            self._kills = self._sandbox.zygote.cgroup.oom_kills()  # what was killed before is not this turn's doing
         self._turns.add(turn)
         try:
             yield

@@ -276,7 +276,8 @@ for path in ('/tmp', '/dev/shm', '/run'):
         "resource",
         "raise the own limits again",
         """
-for name in ('RLIMIT_AS', 'RLIMIT_NPROC', 'RLIMIT_NOFILE', 'RLIMIT_FSIZE', 'RLIMIT_CPU', 'RLIMIT_CORE', 'RLIMIT_MEMLOCK'):
+for name in ('RLIMIT_AS', 'RLIMIT_NPROC', 'RLIMIT_NOFILE', 'RLIMIT_FSIZE', 'RLIMIT_CPU', 'RLIMIT_CORE', 'RLIMIT_MEMLOCK',
+             'RLIMIT_MSGQUEUE', 'RLIMIT_SIGPENDING'):
     which = getattr(resource, name)
     _, hard = resource.getrlimit(which)
     try:
@@ -352,5 +353,38 @@ for folder in ('/run', '/dev', '/etc', '/'):
         "run at the gateway's own priority, or be spared when memory runs out",
         priority,
         planted="real = os.nice\nos.nice = lambda change: real(change) - 5",
+    ),
+    Probe(
+        "R20",
+        "resource",
+        "inotify instances, of which the gateway's user has few for all agents and itself",
+        """
+files = []
+while len(files) < 40 and (made := syscall('inotify_init1', 0)[0]) >= 0:
+    files.append(made)
+if len(files) == 40:
+    hole('40 were given')
+control(len(files) > 0, 'some can be had')
+""",
+        layers("capabilities"),
+        alone=True,
+    ),
+    Probe(
+        "R21",
+        "resource",
+        "timers, pending signals and message queues, which count against the gateway's user",
+        """
+timer = ctypes.c_int()
+count = 0
+while count < 3000 and syscall('timer_create', 0, None, ctypes.byref(timer))[0] == 0:
+    count += 1
+if count == 3000:
+    hole('3000 timers were given')
+control(count > 10, 'some can be had')
+queue, number = syscall('mq_open', MARK.encode(), os.O_CREAT | os.O_RDWR, 0o600, None)
+if queue >= 0:
+    hole('a message queue was made')
+""",
+        planted="real = syscall\nsyscall = lambda name, *rest: (3, 0) if name == 'mq_open' else real(name, *rest)",
     ),
 )

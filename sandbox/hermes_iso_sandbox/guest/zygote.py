@@ -28,7 +28,7 @@ from typing import Any
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest import bounds, kernel
-from hermes_iso_sandbox.guest.confine import Settings, Shared, confine, forbid_user_namespaces, harden
+from hermes_iso_sandbox.guest.confine import Settings, Shared, bound_user_namespace, confine, harden
 from hermes_iso_sandbox.guest.init import become_init, hide, reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
 from hermes_iso_sandbox.guest.usage import Usage
@@ -86,7 +86,7 @@ class Zygote:
         self._settings = Settings(**settings, own_env=read_env_file(env_file))
         os.environ.update(env)
         if not {"capabilities", "proc"} & set(self._settings.without):
-            _in_child(forbid_user_namespaces)
+            _in_child(bound_user_namespace)
         harden(self._settings.without)
         gc.freeze()
         self._send(t="ready")
