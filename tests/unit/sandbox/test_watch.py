@@ -24,10 +24,15 @@ class Group:
         """Return the number."""
         return self.kills
 
+    def killed(self) -> GuestDiedError:
+        """Let one more have been killed; return what the pool makes of that."""
+        self.kills += 1
+        return GuestDiedError("gone", 137)
+
 
 @pytest.fixture
 def watched(tmp_path: Path) -> tuple[Watch, Group]:
-    """A watch, and the cgroup of its sandbox."""
+    """Return a watch, and the cgroup of its sandbox."""
     group = Group()
     zygote = SimpleNamespace(confinement=Confinement(tmp_path), cgroup=group)
     return Watch(cast("Any", SimpleNamespace(zygote=zygote, sessions={}, idle=False))), group
@@ -37,8 +42,7 @@ def test_kill_for_memory_is_the_end_of_the_turn_that_runs(watched: tuple[Watch, 
     """A guest that dies after the kernel killed something for memory died of that limit."""
     watch, group = watched
     with pytest.raises(LimitError) as caught, watch.over(Forked(1)):
-        group.kills += 1
-        raise GuestDiedError("gone", 137)
+        raise group.killed()
     assert caught.value.limit == "memory"
 
 
@@ -55,7 +59,6 @@ def test_kill_for_memory_is_held_against_every_turn_that_ran(watched: tuple[Watc
     """Turns that run at a time share the limit, whichever began last."""
     watch, group = watched
     with watch.over(one := Forked(1)):
-        group.kills += 1
         with pytest.raises(LimitError), watch.over(two := Forked(2)):
-            raise GuestDiedError("gone", 137)
+            raise group.killed()
     assert one.why is two.why is not None
