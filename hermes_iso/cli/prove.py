@@ -18,7 +18,7 @@ from hermes_iso.cli.logs import configure_logs
 from hermes_iso.cli.options import HomeOption, JsonOption, find_home, print_json
 from hermes_iso.errors import UsageError
 from hermes_iso.prove import suite
-from hermes_iso_sandbox.capability import probe, require
+from hermes_iso_sandbox.capability import landlock_abi, probe, require
 
 FEWEST, MOST = 2, 16
 LEVELS = ("namespace",)
@@ -55,7 +55,7 @@ def run_suite(
     secret = suite.new_secret()
     os.environ[suite.CANARY_NAME] = secret  # what the probes of category env look for
     run = partial(suite.self_test if self_test else suite.prove, chosen, secret=secret, agents=agents, strict=strict)
-    results = trio.run(_until_signal, partial(run, unbounded=unbounded_here()))
+    results = trio.run(_until_signal, partial(run, unbounded=_not_here()))
     if results is None:
         return INTERRUPTED
     if as_json:
@@ -63,6 +63,12 @@ def run_suite(
     else:
         print("\n".join([*suite.table(results, colours=sys.stdout.isatty()), suite.summary(results, self_test=self_test)]))
     return FAILED if suite.counts(results)["failed"] else 0
+
+
+def _not_here() -> dict[str, str]:
+    """Return what this machine can't keep, and probes need, each with the reason."""
+    missing = {} if landlock_abi() else {"landlock": "not in this kernel"}
+    return {**unbounded_here(), **missing}
 
 
 async def _until_signal(run: suite.Run) -> list[suite.Result] | None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -86,7 +87,7 @@ def segments(key: int) -> list[int]:
 
 
 @contextlib.asynccontextmanager
-async def meeting(trial: Trial, attack: str, *, agent: str | None = None, **given: object) -> AsyncIterator[str]:
+async def meeting(trial: Trial, attack: str, *, agent: str | None = None, **given: Any) -> AsyncIterator[str]:
     """Run a turn of an agent (the attacker) that calls `meet(text)` when others may look; it ends when they have.
 
     Gives the text. Raises BrokenProbeError when it never comes to that.

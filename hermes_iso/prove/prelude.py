@@ -21,8 +21,11 @@ libc.syscall.restype = ctypes.c_long
 MACHINE = ('x86_64', 'aarch64').index(os.uname().machine)
 EXTRA = {'socket': (41, 198), 'clone': (56, 220), 'getpid': (39, 172), 'mmap': (9, 222), 'statmount': (457, 457),
          'shmget': (29, 194), 'shmat': (30, 196), 'shmdt': (67, 197), 'shmctl': (31, 195), 'msgget': (68, 186),
-         'semget': (64, 190), 'getxattrat': (464, 464), 'open_tree_attr': (467, 467), 'file_setattr': (469, 469)}
-NUMBERS = {**EXTRA, **syscalls.DENIED, **syscalls.ABSENT, **syscalls.INSPECTED}
+         'semget': (64, 190),
+         'inotify_init1': (294, 26), 'mq_open': (240, 180), 'timer_create': (222, 107),
+         'getxattrat': (464, 464), 'open_tree_attr': (467, 467), 'file_setattr': (469, 469)}
+TABLES = (syscalls.DENIED, syscalls.SETUP, syscalls.EXECUTE, syscalls.ABSENT, syscalls.INSPECTED)
+NUMBERS = {**EXTRA, **{name: each for table in TABLES for name, each in table.items()}}
 sock = link._sock
 
 

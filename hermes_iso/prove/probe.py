@@ -14,7 +14,7 @@ Verdict = Literal["passed", "failed", "skipped", "found", "blind"]
 HostAttack: TypeAlias = Callable[[Any], Awaitable[str]]
 """An attack that the host drives: takes the Trial, returns what got through, "" when nothing did. Raises BrokenProbeError."""
 
-HOST_LAYERS = frozenset({"view", "environment", "limits", "tenant", "session"})
+HOST_LAYERS = frozenset({"view", "environment", "limits", "grant", "tenant", "session"})
 """Layers that the suite switches off by another Confinement or session name; see `weakened`. Others are the sandbox's own."""
 
 
@@ -30,7 +30,7 @@ class Probe:
     attack: guest code (see `prelude` for what is in scope), or a coroutine that drives turns and judges from the host.
     without: the layers that stop it, all switched off in the self-test.
     planted: guest code that the self-test runs before `attack` where no layer can be switched off: it plays the hole.
-    limit: what `doctor` must not report as unbounded for this probe to mean anything.
+    limit: what this machine must be able to keep for this probe to mean anything: a limit, or landlock.
     alone: whether it disturbs others that run beside it.
     """
 

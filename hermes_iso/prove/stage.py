@@ -16,15 +16,22 @@ from hermes_iso.config.schema import Config
 from hermes_iso.gateway import Gateway, open_gateway
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.prove.weakened import WeakenedPool
+from hermes_iso_sandbox.confinement import Limits
 
 PREFIX = "hermes-iso-prove-"
 TURN_TIMEOUT = 30.0
 """Seconds that a probe's turn may take."""
 SHORT_TIMEOUT = 3.0
 """Seconds for the agent whose turns are meant to run out of time."""
-LIMITED, HASTY = "limited", "hasty"
-"""An agent without DENIED_TOOLS; and one with SHORT_TIMEOUT."""
+LIMITED, READER, HASTY = "limited", "reader", "hasty"
+"""An agent without DENIED_TOOLS; one without any tool that starts programs or writes; and one with SHORT_TIMEOUT."""
 DENIED_TOOLS = frozenset({"terminal", "process", "execute_code", "write_file"})
+NARROW_PLATFORM = "discord"
+"""Where the attacking agents are granted READING_TOOLS alone, which narrows their turns."""
+READING_TOOLS = frozenset({"read_file", "search_files", "memory"})
+LIMITS = Limits(memory=256 << 20, disk=64 << 20, inodes=5000, tmp_bytes=16 << 20)
+"""Small ones, so that little has to be taken to be over them."""
+_POLICIES = {LIMITED: ToolPolicy(deny=DENIED_TOOLS), READER: ToolPolicy(allow=READING_TOOLS)}
 CANARY_NAME = "HERMES_ISO_PROVE_CANARY"
 """A variable that the command puts into the gateway's own environment."""
 
@@ -106,9 +113,9 @@ def _write_home(place: Path, agents: tuple[str, ...], secret: str) -> Config:
 
 
 def _config_text(agents: tuple[str, ...]) -> str:
-    """Return the config: equal agents, one without what can run commands, and one with little time."""
+    """Return the config: equal agents, two that lack tools, and one with little time."""
     lines = ["model: builtin/offline", "agents:", *(f"  {agent}: {{}}" for agent in agents)]
-    lines += [f"  {LIMITED}: {{}}", f"  {HASTY}: {{}}"]
+    lines += [*(f"  {name}: {{}}" for name in _POLICIES), f"  {HASTY}: {{}}"]
     return "\n".join(lines) + "\n"
 
 
@@ -130,8 +137,9 @@ def _attackable(config: Config) -> Config:
 
     def changed(agent: Agent) -> Agent:
         timeout = SHORT_TIMEOUT if agent.id == HASTY else TURN_TIMEOUT
-        policy = ToolPolicy(deny=DENIED_TOOLS) if agent.id == LIMITED else agent.policy
-        return replace(agent, engine=cast("Any", "probe"), turn_timeout=timeout, policy=policy)
+        policy = _POLICIES.get(agent.id, ToolPolicy(by_platform={NARROW_PLATFORM: READING_TOOLS}))
+        profile = replace(agent.profile, limits=LIMITS)
+        return replace(agent, engine=cast("Any", "probe"), turn_timeout=timeout, policy=policy, profile=profile)
 
     return replace(config, agents={name: changed(agent) for name, agent in config.agents.items()})
 

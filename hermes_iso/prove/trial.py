@@ -37,24 +37,25 @@ class Trial:
         """The attacker's workspace on the host."""
         return self.stage.workspace(self.me)
 
-    async def attack(self, attack: str, *, agent: str | None = None, chat: str = "", **given: object) -> list[str]:
+    async def attack(
+        self, attack: str, *, agent: str | None = None, chat: str = "", platform: str = "console", **given: object
+    ) -> list[str]:
         """Run guest code as a turn of an agent (the attacker); return the holes that it reports.
 
         Raises BrokenProbeError when it did not come to its end, so that silence is never a pass.
         """
-        return holes_of(await self.turn(attack, agent=agent, chat=chat, **given))
+        return holes_of(await self.turn(attack, agent=agent, chat=chat, platform=platform, **given))
 
-    async def turn(self, attack: str, *, agent: str | None = None, chat: str = "", **given: object) -> Outbound:
+    async def turn(
+        self, attack: str, *, agent: str | None = None, chat: str = "", platform: str = "console", **given: object
+    ) -> Outbound:
         """Run guest code as a turn and return what came back, an error too. `chat` names the session."""
         agent = agent or self.me
         names = {**self._names(agent), **given}
         planted = self.planted if agent == self.me or agent not in self.stage.agents else ""
-        return await self.say(script(attack, names, planted), agent, chat)
-
-    async def say(self, text: str, agent: str, chat: str = "") -> Outbound:
-        """Send a text to an agent as a message of a chat, of which nothing is kept, and return the answer."""
-        where = ChatRef("console", f"{self.mark}-{chat}")
-        return await self.send(Inbound(where, text, platform_id=self.mark, agent=agent, history=()))
+        where = ChatRef(platform, f"{self.mark}-{chat}")
+        text = script(attack, names, planted)
+        return await self.send(Inbound(where, text, platform_id=self.mark, agent=agent, history=()))  # nothing of it is kept
 
     async def send(self, inbound: Inbound) -> Outbound:
         """Send a message through the gateway's line and return the answer; what is shown before it is kept in `shown`."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from hermes_iso.profiles import AGENT_DIRECTORIES
 from hermes_iso.prove.probe import HOST_LAYERS
 from hermes_iso_sandbox import Bind, Confinement, Lease, Limits, SandboxPool
 
@@ -29,7 +30,8 @@ class WeakenedPool(SandboxPool):
 
     view: `place`, where the suite keeps what no agent may see, is shown as it is. environment: `env` arrives inside.
     Landlock is always off: it is a second word on what other layers decide, and would hide that one of them is missing.
-    limits: none worth the name. tenant: every agent gets the sandbox of `first`. session: all sessions are one.
+    limits: none worth the name. grant: agents without tools that write or start programs get what those need. tenant: every
+    agent gets the sandbox of `first`. session: all sessions are one.
     """
 
     def __init__(self, layers: frozenset[str], *, place: Path, env: tuple[tuple[str, str], ...], first: Confinement) -> None:
@@ -59,6 +61,10 @@ class WeakenedPool(SandboxPool):
             changed = replace(changed, env=(*changed.env, *self._env))
         if "limits" in self._layers:
             changed = replace(changed, limits=WITHOUT_LIMITS)
+        if "grant" in self._layers:
+            own = AGENT_DIRECTORIES.values()
+            binds = tuple(replace(bind, writable=bind.writable or bind.target in own) for bind in changed.binds)
+            changed = replace(changed, execute=True, binds=binds)
         if "view" in self._layers:
             shown = Bind(str(self._place), str(self._place), writable=True)
             changed = replace(changed, binds=(*changed.binds, shown), symlinks=())

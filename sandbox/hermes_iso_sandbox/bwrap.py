@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from hermes_iso_sandbox.confinement import Bind, Confinement
-from hermes_iso_sandbox.keeper import FIRST_FD
+from hermes_iso_sandbox.keeper import FIRST_FD, HOST_PROC
 
 UID = 1000
 ROOT_BYTES = 16 << 20
@@ -146,10 +146,8 @@ def _root(system: System) -> list[str]:
 
 def _from_host(without: frozenset[str]) -> list[str]:
     """Show what a switched off layer would have replaced; nothing where all layers are on."""
-    places = {"proc": ("/proc",), "tmp": ("/tmp", "/dev/shm")}  # noqa: S108  # the host's, on purpose
-    return [
-        word for layer, paths in places.items() if layer in without for path in paths for word in ("--dev-bind", path, path)
-    ]
+    places = (("proc", HOST_PROC, "/proc"), ("tmp", "/tmp", "/tmp"), ("tmp", "/dev/shm", "/dev/shm"))  # noqa: S108  # the host's, on purpose
+    return [word for layer, source, path in places if layer in without for word in ("--dev-bind", source, path)]
 
 
 def _data(fd: int, target: str) -> list[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-LAYERS = frozenset({"seccomp", "landlock", "capabilities", "proc", "pid", "net", "ipc", "tmp", "system", "descriptors"})
+LAYERS = frozenset({"seccomp", "landlock", "capabilities", "proc", "pid", "init", "net", "ipc", "tmp", "system", "descriptors"})
 """What `Confinement.without` may name, each one layer of a turn:
 
 seccomp: the system call filter. landlock: its rules. capabilities: giving them up, no_new_privs, no further user namespace.
 proc: a /proc of its own with masks (off: the host's). pid: a pid namespace per turn.
+init: hiding a turn's first process from it, and a process group of its own.
 net, ipc: a namespace of that kind per turn (off: the host's).
 tmp: a fresh /tmp and /dev/shm (off: the host's). system: the read-only root. descriptors: closing all others.
 """

@@ -36,6 +36,8 @@ from typing import Any
 
 STAGE = "/sys"
 """Where detached mounts are placed for bwrap to find; no config may name a path below it."""
+HOST_PROC = f"{STAGE}/proc"
+"""The host's /proc, in a self-test that shares it."""
 ERRORS_FD, INFO_FD, FIRST_FD = 10, 11, 12
 """The descriptors that bwrap gets: for what it says, for its first process' number, and the first of the host's own."""
 PACKET = 1 << 16
@@ -49,7 +51,7 @@ AT_FDCWD = -100
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
 MNT_DETACH = 2
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_BIND, MS_PRIVATE_RECURSIVE = 0x1000, 0x40000 | 0x4000
+MS_BIND, MS_BIND_RECURSIVE, MS_PRIVATE_RECURSIVE = 0x1000, 0x1000 | 0x4000, 0x40000 | 0x4000
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 SYS_MOVE_MOUNT = 429
 
@@ -339,9 +341,11 @@ def die_with(parent: int) -> None:
 def compose(shared: list[str]) -> None:
     """Make this mount namespace private, give it a /proc of its own pid namespace, and make room for the stage."""
     mount("none", "/", None, MS_PRIVATE_RECURSIVE)
-    if "proc" not in shared:
-        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=1m")
+    if "proc" in shared:
+        os.mkdir(HOST_PROC)
+        mount("/proc", HOST_PROC, None, MS_BIND_RECURSIVE)
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def main(control_fd: int, shared: list[str]) -> None:

@@ -116,10 +116,12 @@ class Watch:
             while anyio.current_time() < last_used + LINGER and not self._sandbox.zygote.dead.is_set():
                 with anyio.move_on_after(TICK):
                     await self._sandbox.zygote.dead.wait()
-                if not self._sandbox.idle:
-                    last_used = anyio.current_time()
-                    if self._check_memory():
-                        await self._end_turns()
+                if self._sandbox.idle:
+                    self._kills = self._sandbox.zygote.cgroup.oom_kills()  # no later turn's doing
+                    continue
+                last_used = anyio.current_time()
+                if self._check_memory():
+                    await self._end_turns()
             self._active = False  # at once: whoever comes while the other task is ended needs a new watch
             tasks.cancel_scope.cancel()
 

@@ -14,6 +14,7 @@ from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.cgroups import Cgroup
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.holder import Holder
+from hermes_iso_sandbox.keeper import CLONE_SHARED
 from hermes_iso_sandbox.settings import turn_settings
 from hermes_iso_sandbox.template import Template
 
@@ -210,7 +211,8 @@ async def start_zygote(holder: Holder, template: Template, cgroup: Cgroup, tasks
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            await template.fork_zygote(holder.started.first, theirs.fileno())
+            shared = sum(CLONE_SHARED.get(name, 0) for name in holder.confinement.without)
+            await template.fork_zygote(holder.started.first, theirs.fileno(), shared)
         zygote = Zygote(holder, cgroup, await UNIXSocketStream.from_socket(ours))
         tasks.start_soon(zygote.serve)
         limits = cgroup.process_limits(holder.confinement.limits)

@@ -119,6 +119,21 @@ answer = f"{before} {zombies()} {first.status} {second.status} {os.getpid()}"
     run_pool(scenario)
 
 
+def test_signal_to_the_process_group_reaches_no_zygote(tmp_path: Path) -> None:
+    """A group can span pid namespaces: a turn's and a command's have nobody in them but what they started."""
+
+    async def scenario(pool: SandboxPool) -> None:
+        confinement = simple_confinement(tmp_path / "a")
+        await pool.warm(confinement)
+        holders = named("cat")
+        assert await answer_of(pool, confinement, "import os; os.kill(0, 9); os.killpg(0, 15); answer = 'lives'") == "lives"
+        await output_of(pool, confinement, "kill -9 0", status=137)
+        assert await output_of(pool, confinement, "echo lives") == "lives\n"
+        assert named("cat") == holders
+
+    run_pool(scenario)
+
+
 def test_turn_shows_no_path_of_the_operator_but_its_home(tmp_path: Path) -> None:
     """mountinfo, maps, command lines and environments name no interpreter's place, gateway directory or other home."""
     source = """

@@ -15,6 +15,12 @@ for name in os.environ:
         hole(f'{name} is set')
 """
 
+_TELLING_INIT = """
+other, real = subprocess.Popen(['sleep', '20'], env={'X': SECRET}), read
+read = lambda path: real(path.replace('/proc/1/', f'/proc/{other.pid}/'))
+control(wait_for(lambda: read('/proc/1/environ')), 'the other has its environment')
+"""
+
 _MEMORY = """
 import hashlib
 seen = 0
@@ -39,10 +45,19 @@ control(seen > 3, 'memory can be read')
 
 async def search_memory(trial: Trial) -> str:
     """Have a turn search its own memory for a secret of which it is told no more than the beginning and the hash."""
-    secret = trial.stage.secret
+    return await _search(trial, trial.stage.secret)
+
+
+async def search_memory_for_peer(trial: Trial) -> str:
+    """E15: the same for a value that the peer's turns have; one of those ran before."""
+    value = f"own-value-of-{trial.peer}"
+    await trial.attack("control(os.environ['OWN_VALUE'] == VALUE, 'the peer has it')", agent=trial.peer, VALUE=value)
+    return await _search(trial, value)
+
+
+async def _search(trial: Trial, secret: str) -> str:
     digest = hashlib.sha256(secret.encode()).hexdigest()
-    holes = await trial.attack(_MEMORY, SECRET="", BEGIN=secret[:12], LENGTH=len(secret), HASH=digest)
-    return evidence(holes)
+    return evidence(await trial.attack(_MEMORY, SECRET="", BEGIN=secret[:12], LENGTH=len(secret), HASH=digest))
 
 
 PROBES = (
@@ -70,7 +85,7 @@ seek(SECRET, read('/proc/self/environ'), 'it')
         "env",
         "/proc/1/environ holds a gateway secret (the launcher's environment)",
         "control(os.path.exists('/proc/1/environ'), 'it is there')\nseek(SECRET, read('/proc/1/environ'), 'it')",
-        _ENVIRONMENT,
+        planted=_TELLING_INIT,
     ),
     Probe(
         "E04",
@@ -78,7 +93,7 @@ seek(SECRET, read('/proc/self/environ'), 'it')
         "any /proc/<pid>/environ or task's holds a gateway secret",
         """
 child = subprocess.Popen(['sleep', '20'])
-control(f'/proc/{child.pid}/environ' in glob.glob('/proc/[0-9]*/environ'), 'a child is there')
+control(wait_for(lambda: read(f'/proc/{child.pid}/environ')), 'a child is there')
 for path in glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/self/task/*/environ'):
     seek(SECRET, read(path), path)
 """,
@@ -166,7 +181,7 @@ if attempt(os.listdir, '/proc/1/fd') == 0:  # it may be refused as a whole
         if target != '/dev/null':
             hole(f'/proc/1/fd/{name} is {target}')
 """,
-        layers("descriptors"),
+        layers("init", "descriptors"),
     ),
     Probe(
         "E13",
@@ -186,5 +201,28 @@ for path in glob.glob('/proc/[0-9]*/cmdline'):
     seek(HOST_HOME, read(path), path)
 """,
         planted="subprocess.Popen(['sh', '-c', 'sleep 5; : ' + SECRET]); time.sleep(0.1)",
+    ),
+    Probe(
+        "E15",
+        "env",
+        "the memory of the turn's process holds a value of another agent's .env (what they have in common was forked from)",
+        search_memory_for_peer,
+        planted="kept = ('own-value-of-' + os.path.basename(PEER_HOME)).encode()",
+        alone=True,
+    ),
+    Probe(
+        "E16",
+        "env",
+        "/proc/self/cgroup and mountinfo name the host's cgroups",
+        """
+control(b':' in read('/proc/self/cgroup'), 'the kernel tells')
+for line in read('/proc/self/cgroup').decode().splitlines():
+    if line.split(':', 2)[2] != '/':
+        hole(line)
+for line in read('/proc/self/mountinfo').decode().splitlines():
+    if ' - cgroup' in line:
+        hole(line)
+""",
+        planted="real = read\nread = lambda path: real(path).replace(b':/\\n', b':/hermes-iso-1/2\\n')",
     ),
 )

@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 
 from hermes_iso.prove.probe import BrokenProbeError, Probe, layers
+from hermes_iso.prove.probes import mounts
 from hermes_iso.prove.trial import Trial, evidence
 
 _VIEW = layers("view")
-_MOUNTS = layers("seccomp", "capabilities")
 
 
 async def read_peers_file(trial: Trial) -> str:
@@ -124,7 +124,7 @@ def walk(top):
             yield os.path.join(folder, name)
 """
 
-PROBES = (
+_FILES = (
     Probe(
         "F01",
         "fs",
@@ -227,36 +227,7 @@ for way in ('/../..', '//..//..', ROOT + '/..', CWD + '/../../../..', ROOT.repla
     Probe("F11", "fs", "leave a setuid or setgid file on the host", set_id_bits, layers("seccomp")),
     Probe("F12", "fs", "hard link of another tenant's file into the workspace", link_peers_file, _VIEW),
     Probe(
-        "F13",
-        "fs",
-        "mount a tmpfs, a bind, a proc or an overlay",
-        """
-os.makedirs('/tmp/mount', exist_ok=True)
-for kind, source, flags in ((b'tmpfs', b'tmpfs', 0), (b'', b'/usr', 0x1000), (b'proc', b'proc', 0)):
-    refused('mount', source, b'/tmp/mount', kind, flags, None)
-""",
-        _MOUNTS,
-    ),
-    Probe("F14", "fs", "remount /usr read-write", "refused('mount', b'none', b'/usr', None, 0x20 | 0x1000, None)", _MOUNTS),
-    Probe(
-        "F15",
-        "fs",
-        "umount /proc, /tmp and a masked file to expose what lies below",
-        "for path in (b'/proc/kallsyms', b'/tmp', b'/proc'): refused('umount2', path, 2)",
-        _MOUNTS,
-    ),
-    Probe(
         "F16", "fs", "mknod of a block or character device in the workspace", make_devices, layers("seccomp", "capabilities")
-    ),
-    Probe(
-        "F17",
-        "fs",
-        "chroot and pivot_root",
-        """
-refused('chroot', b'/tmp')
-refused('pivot_root', b'/tmp', b'/tmp')
-""",
-        _MOUNTS,
     ),
     Probe(
         "F18",
@@ -267,7 +238,7 @@ handle = struct.pack('=Ii', 128, 0) + bytes(128)
 refused('name_to_handle_at', -100, b'/usr', handle, array.array('i', [0]).tobytes(), 0)
 refused('open_by_handle_at', os.open('/', os.O_RDONLY), struct.pack('=Iiq', 8, 1, 2), 0)
 """,
-        _MOUNTS,
+        layers("seccomp", "capabilities"),
     ),
     Probe(
         "F19",
@@ -285,20 +256,6 @@ if not os.statvfs(path).f_flag & os.ST_RDONLY:
         planted="os.ST_RDONLY = 0",
     ),
     Probe(
-        "F20",
-        "fs",
-        "the guest's own code and the libraries can be changed",
-        """
-import zipfile
-for path in ('/opt/hermes-iso.zip', '/usr/lib/os-release', os.__file__, '/etc/hosts', '/etc/resolv.conf', '/hermes/.env'):
-    denied(f'wrote {path}', os.open, path, os.O_WRONLY | os.O_APPEND)
-    denied(f'removed {path}', os.rename, path, path + '.moved')
-control(os.path.exists('/opt/hermes-iso.zip'), 'the code is there')
-""",
-        _MOUNTS,
-        planted="syscall('mount', b'none', b'/opt/hermes-iso.zip', None, 0x20 | 0x1000, None)",
-    ),
-    Probe(
         "F21",
         "fs",
         "a device besides null, zero, full, random, urandom and tty is in /dev",
@@ -312,38 +269,7 @@ denied('/dev/kmsg opens', os.open, '/dev/kmsg', os.O_RDONLY)
 """,
         planted="real = os.listdir\nos.listdir = lambda path: [*real(path), 'sda']",
     ),
-    Probe(
-        "F22",
-        "fs",
-        "a file system that devices or setuid files would work on is writable",
-        """
-for line in open('/proc/self/mountinfo'):
-    words = line.split()
-    options, kind = words[5].split(','), words[words.index('-') + 1]
-    if stat.S_ISCHR(os.stat(words[4]).st_mode):
-        options.append('nodev')  # one of the six devices, or /dev/null as a mask
-    if 'rw' in options and not {'nosuid', 'nodev'} <= set(options):
-        hole(f'{words[4]} is writable with {words[5]}')
-""",
-        planted="real = open\nopen = lambda path: real(path).read().replace('nosuid,', '').splitlines()",
-    ),
     Probe("F23", "fs", "a file dropped in /tmp, /dev/shm, /run arrives on the host", drop_in_tmp, layers("tmp")),
-    Probe(
-        "F24",
-        "fs",
-        "mountinfo shows host paths of the gateway or of other tenants",
-        """
-for path in ('/proc/self/mountinfo', '/proc/1/mountinfo', '/proc/self/mounts', '/proc/self/mountstats'):
-    text = read(path).decode(errors='replace')
-    control(text or 'self' not in path, path)
-    seek(PEER_HOME + '/', text, path)
-    seek(HOST_OUTSIDE, text, path)
-    for line in text.splitlines():
-        if HOST_HOME in line and ME_HOME not in line:
-            hole(line)
-""",
-        planted="real = read\nread = lambda path: real(path) + (f'1 2 0:1 {PEER_HOME}/x /y').encode()",
-    ),
     Probe(
         "F25",
         "fs",
@@ -360,4 +286,19 @@ if shell('echo works; true | cat') != 'works\\n':
         planted="real = read\nread = lambda path: b''",
     ),
     Probe("F26", "fs", "files that a turn makes belong to somebody else on the host", keep_owner, planted="pass"),
+    Probe(
+        "F27",
+        "fs",
+        "write where mounts and ownership allow it and landlock alone does not (/proc/self/comm)",
+        """
+control(not attempt(write, '/tmp/' + MARK), '/tmp can be written')
+for name in ('comm', 'coredump_filter', 'oom_score_adj', 'timerslack_ns', 'autogroup', 'task/%d/comm' % os.getpid()):
+    if os.path.exists('/proc/self/' + name):
+        denied(f'{name} opens for writing', os.open, '/proc/self/' + name, os.O_WRONLY)
+""",
+        layers("landlock"),
+        limit="landlock",
+    ),
 )
+
+PROBES = tuple(sorted((*_FILES, *mounts.PROBES), key=lambda probe: probe.id))

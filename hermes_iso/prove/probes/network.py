@@ -242,4 +242,23 @@ with socket.create_server(('127.0.0.1', 0)) as server, socket.create_connection(
 """,
         planted="socket.socket.recv = lambda *rest: b''",
     ),
+    Probe(
+        "N16",
+        "network",
+        "a socket of the zygote, the template or the keeper, by a descriptor or by its name",
+        """
+for row in read('/proc/net/unix').decode().splitlines()[1:]:
+    hole(f'/proc/net/unix shows {row}')
+control(read('/proc/net/unix'), 'the kernel tells')
+for name in os.listdir('/proc/self/fd'):
+    if int(name) != sock.fileno() and os.path.lexists(f'/proc/self/fd/{name}'):
+        if os.readlink(f'/proc/self/fd/{name}').startswith('socket:'):
+            hole(f'descriptor {name} is a socket')
+for who in ('1', '2', str(os.getppid())):
+    for number in range(16):
+        if int(who) != os.getpid():
+            denied(f'/proc/{who}/fd/{number}', os.stat, f'/proc/{who}/fd/{number}')
+""",
+        layers("descriptors", "init"),
+    ),
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hermes_iso.prove.probe import Probe
-from hermes_iso.prove.stage import DENIED_TOOLS, LIMITED
+from hermes_iso.prove.probe import Probe, layers
+from hermes_iso.prove.stage import DENIED_TOOLS, LIMITED, NARROW_PLATFORM, READER
 from hermes_iso.prove.trial import Trial, evidence
 
 _CALLS = """
@@ -64,6 +64,84 @@ if answer['message'].get('tool_calls') or PLAYED:
     hole('the model was offered a denied tool')
 """
     return await _limited(trial, attack.replace("PLAYED", str(trial.plays_hole)))
+
+
+_START = """
+words = (ctypes.c_char_p * 2)(b'true', None)
+copy = os.memfd_create('copy')
+os.write(copy, read('/bin/true'))
+def starts(name, *arguments):
+    def run():
+        syscall(name, *arguments)
+        return 7
+    return in_child(run) != 7
+def start_all():
+    for what, call in {'/bin/true': ('execve', b'/bin/true', words, words),
+                       'a copy': ('execveat', copy, b'', words, words, 0x1000),
+                       'a descriptor': ('execve', f'/proc/self/fd/{copy}'.encode(), words, words),
+                       'execveat': ('execveat', -100, b'/bin/true', words, words, 0)}.items():
+        if starts(*call):
+            hole(f'{what} was started')
+"""
+_WRITE = """
+def write_all():
+    for folder in ('/workspace', '/home/agent', '/hermes/skills'):
+        for act in (lambda: write(f'{folder}/{MARK}'), lambda: os.mkdir(f'{folder}/{MARK}-d'),
+                    lambda: os.symlink('/', f'{folder}/{MARK}-l'), lambda: os.rename(folder, folder + MARK)):
+            denied(f'{folder} can be written', act)
+    for folder in ('/hermes/memories/', '/tmp/'):
+        control(not attempt(write, folder + MARK), f'{folder} can be written')
+    os.unlink('/hermes/memories/' + MARK)
+"""
+_UNDO = """
+for act in (write_all, start_all):
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join()
+    if in_child(lambda: act() or len(holes)):
+        hole('a child did')
+here = os.open('/workspace', os.O_RDONLY | os.O_DIRECTORY)
+denied('an open directory takes a file', os.open, MARK + '-o', os.O_CREAT | os.O_WRONLY, dir_fd=here)
+for top in ('/proc/self/root', '/proc/self/cwd', '/proc/1/root', '/proc/1/cwd', '/hermes/workspace/..', '//'):
+    denied(f'{top} leads around it', write, f'{top}/workspace/{MARK}-p')
+rights = struct.pack('=Q', (1 << 13) - 1)
+rules, _ = syscall(444, rights, 8, 0)
+place = os.open('/', os.O_PATH)
+syscall(445, rules, 1, struct.pack('=Qi', (1 << 13) - 1, place), 0)
+syscall(446, rules, 0)
+libc.prctl(22, 0)
+write_all()
+start_all()
+"""
+
+
+async def program_without_grant(trial: Trial) -> str:
+    """T10."""
+    return evidence(await trial.attack(_START + "start_all()", agent=READER))
+
+
+async def write_without_grant(trial: Trial) -> str:
+    """T11."""
+    return evidence(await trial.attack(_WRITE + "write_all()", agent=READER))
+
+
+async def narrowed_turn(trial: Trial) -> str:
+    """T12: one turn of an agent on a platform that is granted less, and the next one on another."""
+    platform = "console" if trial.plays_hole else NARROW_PLATFORM
+    holes = await trial.attack(_START + _WRITE + "write_all()\nstart_all()", platform=platform)
+    further = """
+control(not attempt(write, '/workspace/next-' + MARK), 'the next turn writes')
+control(shell('echo works') == 'works\\n', 'the next turn starts programs')
+"""
+    await trial.attack(further)
+    return evidence(holes)
+
+
+async def undo_narrowing(trial: Trial) -> str:
+    """T13; the host looks as well whether anything was written."""
+    platform = "console" if trial.plays_hole else NARROW_PLATFORM
+    holes = await trial.attack(_START + _WRITE + _UNDO, platform=platform)
+    return evidence(holes + [f"{path.name} was written" for path in trial.workspace.glob(f"{trial.mark}*")])
 
 
 PROBES = (
@@ -151,5 +229,23 @@ if isinstance(found, dict):
         hole('it got what was asked for')
 """,
         planted="real = read\nread = lambda path: b'SMUGGLED' + real(path)",
+    ),
+    Probe("T10", "policy", "start a program without a tool that starts any", program_without_grant, layers("grant")),
+    Probe("T11", "policy", "write workspace, home and skills without a tool that writes", write_without_grant, layers("grant")),
+    Probe(
+        "T12",
+        "policy",
+        "write and start programs in a turn that its platform narrows; the next turn may again",
+        narrowed_turn,
+        planted="pass",
+        limit="landlock",
+    ),
+    Probe(
+        "T13",
+        "policy",
+        "undo a turn's narrowing: by a child, a thread, an open directory, init, rules of its own",
+        undo_narrowing,
+        planted="pass",
+        limit="landlock",
     ),
 )

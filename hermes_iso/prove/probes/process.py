@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from hermes_iso.prove.host import SETTLE, end_all, host_process, living, meeting, owners, wait_until
 from hermes_iso.prove.probe import BrokenProbeError, Probe, layers
@@ -90,6 +92,28 @@ async def kill_launcher(trial: Trial) -> str:
         launcher.wait()
     gone = await wait_until(lambda: not living(inside), SETTLE)
     return "" if gone else f"{len(end_all(inside))} processes live on"
+
+
+async def own_processes(trial: Trial) -> str:
+    """P23: every number that a process of the pool has, on the host or in a pid namespace of its own."""
+    numbers = {2, 3, 4}
+    for entry in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            fields = dict(line.split(":", 1) for line in entry.read_text(encoding="utf-8").splitlines() if ":" in line)
+            if len(every := fields["NSpid"].split()) > 1:
+                numbers |= {int(each) for each in every}
+    look = """
+own = {0, 1, os.getpid()}
+for number in set(NUMBERS) - own:
+    for act in (lambda: os.kill(number, 0), lambda: os.close(os.pidfd_open(number)), lambda: os.getpgid(number),
+                lambda: os.getsid(number), lambda: os.sched_getaffinity(number), lambda: resource.prlimit(number, 0),
+                lambda: os.getpriority(os.PRIO_PROCESS, number), lambda: os.stat(f'/proc/{number}')):
+        if attempt(act) == 0:
+            hole(f'process {number} answers')
+control(len(NUMBERS) > 5 and os.getpid() in (2, 3) or PLAYED, 'there are numbers to try')
+"""
+    played = "pid" in trial.stage.layers
+    return evidence(await trial.attack(look, NUMBERS=sorted(numbers), PLAYED=played))
 
 
 async def host_uid(trial: Trial) -> str:
@@ -281,5 +305,44 @@ if 'uid=0' in text:
     hole('su gave uid 0')
 """,
         planted="real = read\nread = lambda path: real(path) + b'uid=0(root)'",
+    ),
+    Probe(
+        "P21",
+        "process",
+        "look into the turn's init, change it or end it (/proc/1)",
+        """
+control(b'PPid' in read('/proc/1/status'), 'init is there')
+for name in ('environ', 'maps', 'smaps', 'mem', 'auxv', 'io', 'syscall', 'stack', 'pagemap', 'personality'):
+    if read(f'/proc/1/{name}'):
+        hole(f'/proc/1/{name} can be read')
+for name in ('root', 'cwd', 'exe', 'ns/mnt', 'ns/user', 'ns/net'):
+    denied(f'/proc/1/{name} can be followed', os.readlink, f'/proc/1/{name}')
+for name in ('map_files', 'root/workspace', 'cwd/'):
+    denied(f'/proc/1/{name} can be listed', os.listdir, f'/proc/1/{name}')
+denied('/proc/1/mem opens for writing', os.open, '/proc/1/mem', os.O_WRONLY)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGSTOP, signal.SIGKILL):
+    os.kill(1, number)
+time.sleep(0.05)
+""",
+        layers("init"),
+    ),
+    Probe(
+        "P22",
+        "process",
+        "a process group in common with the zygote or with other turns (kill(0) asks for the uid alone)",
+        """
+for name, group in (('of the turn', os.getpgid(0)), ('of init', os.getpgid(1))):
+    if group == 0:
+        hole(f'the process group {name} was made outside of the turn')
+control(os.kill(0, 0) is None, 'there is a group')
+""",
+        layers("init"),
+    ),
+    Probe(
+        "P23",
+        "process",
+        "the keeper, the template, holders and zygotes, by the numbers that they have in any pid namespace",
+        own_processes,
+        layers("pid"),
     ),
 )

@@ -1,12 +1,19 @@
-"""Probes of limits: how much of the machine one agent can take. A limit that this machine can't enforce is skipped."""
+"""Probes of limits: how much of the machine one agent can take. A limit that this machine can't enforce is skipped.
+
+The stage's agents have small limits, `stage.LIMITS`: what is taken here is more than those and little for a machine.
+"""
 
 from __future__ import annotations
+
+import os
 
 from hermes_iso.prove.probe import Probe, layers
 from hermes_iso.prove.trial import Trial, evidence, holes_of
 from hermes_iso_sandbox.confinement import Limits
 
 _LIMITS = layers("limits")
+COUNTED = 5.0
+"""Seconds after which a turn that has taken too much of the disk must have been stopped: within about one, says the promise."""
 _FILL = """
 def fill(folder, total):
     taken, block = 0, bytes(4 << 20)
@@ -35,7 +42,7 @@ for _, end in ends:
     pid = os.fork()
     if pid == 0:
         try:
-            page = touch(192 << 20)
+            page = touch(48 << 20)
             os.write(end, b'x')
             signal.pause()
         finally:
@@ -59,9 +66,28 @@ taken = 0
 try:
     for number in range(6):
         with open(f'{MARK}-{number}', 'wb', buffering=0) as file:
-            for _ in range(25):
+            for _ in range(4):
                 taken += file.write(bytes(4 << 20))
+    time.sleep(COUNTED)
     hole(f'{taken >> 20} MiB fit')
+except OSError as error:
+    control(error.errno in (ENOSPC, EDQUOT), str(error))
+"""
+    return await _stopped_or_refused(trial, code)
+
+
+async def deleted_files(trial: Trial) -> str:
+    """R18: the same in files that have no name any more."""
+    code = """
+files = []
+try:
+    for number in range(6):
+        files.append(open(f'{MARK}-{number}', 'wb', buffering=0))
+        os.unlink(f'{MARK}-{number}')
+        for _ in range(4):
+            files[-1].write(bytes(4 << 20))
+    time.sleep(COUNTED)
+    hole('they fit')
 except OSError as error:
     control(error.errno in (ENOSPC, EDQUOT), str(error))
 """
@@ -72,9 +98,10 @@ async def many_files(trial: Trial) -> str:
     """R13: the workspace's number of files."""
     code = """
 try:
-    for number in range(250_000):
+    for number in range(8000):
         os.close(os.open(f'{MARK}-{number}', os.O_CREAT | os.O_WRONLY))
-    hole('250000 files fit')
+    time.sleep(COUNTED)
+    hole('8000 files fit')
 except OSError as error:
     control(error.errno in (ENOSPC, EDQUOT), str(error))
 """
@@ -82,32 +109,32 @@ except OSError as error:
 
 
 async def memory_over_processes(trial: Trial) -> str:
-    """R03: 1.5 GiB, touched by eight processes."""
+    """R03: 384 MiB, touched by eight processes."""
     return await _stopped_or_refused(trial, _TOUCH + _EIGHT)
 
 
 async def memory_of_files(trial: Trial) -> str:
-    """R04: 1.5 GiB in memory files."""
+    """R04: 384 MiB in memory files."""
     code = """
 taken, files = 0, []
 try:
     for number in range(6):
         files.append(os.memfd_create(str(number)))
-        for _ in range(64):
+        for _ in range(16):
             taken += os.write(files[-1], bytes(4 << 20))
 except OSError as error:
     control(error.errno in (ENOMEM, ENOSPC), str(error))
-if taken >= 1536 << 20:
+if taken >= 384 << 20:
     hole(f'{taken >> 20} MiB were given')
 """
     return await _stopped_or_refused(trial, code)
 
 
 async def memory_of_process(trial: Trial) -> str:
-    """R17: 1.5 GiB, touched by one process."""
+    """R17: 384 MiB, touched by one process."""
     code = """
 def take():
-    touch(1536 << 20)
+    touch(384 << 20)
     return 7
 if in_child(take) == 7:
     hole('all of it was given')
@@ -115,9 +142,21 @@ if in_child(take) == 7:
     return await _stopped_or_refused(trial, _TOUCH + code)
 
 
+async def priority(trial: Trial) -> str:
+    """R19: a turn steps behind the gateway, for processor time and when memory runs out."""
+    code = """
+if os.nice(0) < min(19, OURS + 5):
+    hole(f'nice is {os.nice(0)}, and the gateway has {OURS}')
+score = int(read('/proc/self/oom_score_adj'))
+if score < 500:
+    hole(f'oom_score_adj is {score}')
+"""
+    return evidence(await trial.attack(code, OURS=os.nice(0)))
+
+
 async def _stopped_or_refused(trial: Trial, code: str) -> str:
     """Run code that takes too much; a turn that is ended for it is as good as a refusal. Clears the workspace of it."""
-    outbound = await trial.turn(code)
+    outbound = await trial.turn(code, COUNTED=COUNTED)
     for path in trial.workspace.glob(f"{trial.mark}-*"):
         path.unlink()
     ended = outbound.error is not None and outbound.error != "guest_error"
@@ -167,17 +206,17 @@ mmap.mmap(-1, 64 << 20).close()
     Probe(
         "R03",
         "resource",
-        "1.5 GiB over 8 processes (per-process limits do not add up)",
+        "384 MiB over 8 processes (per-process limits do not add up)",
         memory_over_processes,
         _LIMITS,
         limit="memory",
         alone=True,
     ),
     Probe(
-        "R04", "resource", "1.5 GiB in memfds, which belong to no process", memory_of_files, _LIMITS, limit="memory", alone=True
+        "R04", "resource", "384 MiB in memfds, which belong to no process", memory_of_files, _LIMITS, limit="memory", alone=True
     ),
-    Probe("R05", "resource", "fill /dev/shm (600 MiB)", _FILL + "fill('/dev/shm', 600 << 20)", _LIMITS, alone=True),
-    Probe("R06", "resource", "fill /tmp (600 MiB)", _FILL + "fill('/tmp', 600 << 20)", _LIMITS, alone=True),
+    Probe("R05", "resource", "fill /dev/shm (64 MiB)", _FILL + "fill('/dev/shm', 64 << 20)", _LIMITS, alone=True),
+    Probe("R06", "resource", "fill /tmp (64 MiB)", _FILL + "fill('/tmp', 64 << 20)", _LIMITS, alone=True),
     Probe(
         "R07",
         "resource",
@@ -192,7 +231,7 @@ os.unlink(MARK)
         _LIMITS,
     ),
     Probe(
-        "R08", "resource", "workspace total over many files (600 MiB in 6)", fill_workspace, _LIMITS, limit="disk", alone=True
+        "R08", "resource", "workspace total over many files (96 MiB in 6)", fill_workspace, _LIMITS, limit="disk", alone=True
     ),
     Probe(
         "R09",
@@ -237,7 +276,8 @@ for path in ('/tmp', '/dev/shm', '/run'):
         "resource",
         "raise the own limits again",
         """
-for name in ('RLIMIT_AS', 'RLIMIT_NPROC', 'RLIMIT_NOFILE', 'RLIMIT_FSIZE', 'RLIMIT_CPU', 'RLIMIT_CORE', 'RLIMIT_MEMLOCK'):
+for name in ('RLIMIT_AS', 'RLIMIT_NPROC', 'RLIMIT_NOFILE', 'RLIMIT_FSIZE', 'RLIMIT_CPU', 'RLIMIT_CORE', 'RLIMIT_MEMLOCK',
+             'RLIMIT_MSGQUEUE', 'RLIMIT_SIGPENDING'):
     which = getattr(resource, name)
     _, hard = resource.getrlimit(which)
     try:
@@ -248,7 +288,7 @@ for name in ('RLIMIT_AS', 'RLIMIT_NPROC', 'RLIMIT_NOFILE', 'RLIMIT_FSIZE', 'RLIM
 """,
         planted="resource.setrlimit = lambda *rest: None",
     ),
-    Probe("R13", "resource", "250,000 files in the workspace", many_files, _LIMITS, limit="inodes", alone=True),
+    Probe("R13", "resource", "8000 files in the workspace", many_files, _LIMITS, limit="inodes", alone=True),
     Probe(
         "R14",
         "resource",
@@ -296,6 +336,55 @@ for folder in ('/run', '/dev', '/etc', '/'):
         alone=True,
     ),
     Probe(
-        "R17", "resource", "allocate and touch 1.5 GiB in one process", memory_of_process, _LIMITS, limit="memory", alone=True
+        "R17", "resource", "allocate and touch 384 MiB in one process", memory_of_process, _LIMITS, limit="memory", alone=True
+    ),
+    Probe(
+        "R18",
+        "resource",
+        "96 MiB in deleted files that stay open",
+        deleted_files,
+        _LIMITS,
+        limit="disk",
+        alone=True,
+    ),
+    Probe(
+        "R19",
+        "resource",
+        "run at the gateway's own priority, or be spared when memory runs out",
+        priority,
+        planted="real = os.nice\nos.nice = lambda change: real(change) - 5",
+    ),
+    Probe(
+        "R20",
+        "resource",
+        "inotify instances, of which the gateway's user has few for all agents and itself",
+        """
+files = []
+while len(files) < 40 and (made := syscall('inotify_init1', 0)[0]) >= 0:
+    files.append(made)
+if len(files) == 40:
+    hole('40 were given')
+control(len(files) > 0, 'some can be had')
+""",
+        layers("capabilities"),
+        alone=True,
+    ),
+    Probe(
+        "R21",
+        "resource",
+        "timers, pending signals and message queues, which count against the gateway's user",
+        """
+timer = ctypes.c_int()
+count = 0
+while count < 3000 and syscall('timer_create', 0, None, ctypes.byref(timer))[0] == 0:
+    count += 1
+if count == 3000:
+    hole('3000 timers were given')
+control(count > 10, 'some can be had')
+queue, number = syscall('mq_open', MARK.encode(), os.O_CREAT | os.O_RDWR, 0o600, None)
+if queue >= 0:
+    hole('a message queue was made')
+""",
+        planted="real = syscall\nsyscall = lambda name, *rest: (3, 0) if name == 'mq_open' else real(name, *rest)",
     ),
 )

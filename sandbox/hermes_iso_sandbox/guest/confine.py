@@ -18,6 +18,15 @@ UID = 1000
 """Who everything in a sandbox is, as seen there."""
 ZYGOTE_CAPABILITIES = (kernel.CAP_SYS_ADMIN, kernel.CAP_NET_ADMIN, kernel.CAP_SYS_CHROOT)
 """To make and enter namespaces, to mount, to bring up the loopback, in the sandbox's own user namespace."""
+USER_LIMITS = {"user_namespaces": 0, "inotify_instances": 16, "inotify_watches": 16384}
+"""What a whole sandbox may have of what is counted against the gateway's own user too; the host has 128 instances for them."""
+FIXED_LIMITS = (
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_MEMLOCK, 0),
+    (resource.RLIMIT_MSGQUEUE, 0),
+    (resource.RLIMIT_SIGPENDING, 1024),
+)
+"""Per process, or per user of the sandbox. Timers count as pending signals."""
 _TMPFS = kernel.MS_NOSUID | kernel.MS_NODEV
 _LOCKED = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _TMPFS | kernel.MS_NOEXEC
 _MASKED = ("acpi", "asound", "kallsyms", "kcore", "keys", "kmsg", "kpagecount", "kpageflags", "latency_stats",
@@ -152,16 +161,20 @@ def harden(off: Sequence[str]) -> None:
     """Give up for good what neither the zygote nor any turn needs, but for these layers: what it forks inherits it."""
     if "capabilities" not in off:
         kernel.keep_capabilities(*ZYGOTE_CAPABILITIES)
-    for name in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK):
-        resource.setrlimit(name, (0, 0))
+    for name, most in FIXED_LIMITS:
+        resource.setrlimit(name, (most, most))
     if "seccomp" not in off:
         seccomp.install_base()
 
 
-def forbid_user_namespaces() -> None:
-    """Let nobody in this sandbox make another user namespace. Called once by the zygote, in a process that then exits."""
+def bound_user_namespace() -> None:
+    """Bound what the kernel counts per user, also for the user who made the namespace: an agent could take all that they have.
+
+    Nobody in this sandbox makes another user namespace. Called once by the zygote, in a process that then exits.
+    """
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("proc", "/proc", "proc")
-    with open("/proc/sys/user/max_user_namespaces", "w", encoding="ascii") as file:
-        file.write("0")
+    for name, most in USER_LIMITS.items():
+        with open(f"/proc/sys/user/max_{name}", "w", encoding="ascii") as file:
+            file.write(str(most))

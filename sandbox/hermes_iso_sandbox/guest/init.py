@@ -18,10 +18,11 @@ def hide() -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
-def become_init() -> None:
-    """Give up capabilities and descriptors."""
+def become_init(*, keep: bool = False) -> None:
+    """Give up capabilities, and descriptors unless `keep`."""
     kernel.set_capabilities()
-    os.closerange(0, 1 << 16)
+    if not keep:
+        os.closerange(0, 1 << 16)
 
 
 def reap_until(worker: int) -> int:

@@ -1,8 +1,8 @@
 """Import once what every turn needs, and fork each profile's zygote from here into the namespaces of its holder.
 
 This process sees no profile's directory and holds no secret: every agent can read what it has in memory. Its only channel is
-the control socket to the host. An order is one packet with two descriptors beside it: a pidfd of the holder, and the zygote's
-own control socket.
+the control socket to the host. An order is one packet, the kinds of namespaces not to enter as a decimal number (0 but in a
+self-test), with two descriptors beside it: a pidfd of the holder, and the zygote's own control socket.
 """
 
 from __future__ import annotations
@@ -48,19 +48,20 @@ def serve(control: socket.socket) -> None:
         entering = os.fork()
         if entering == 0:
             control.close()
-            _enter(fds)
+            _enter(fds, kernel.CLONE_ALL & ~int(data))
         os.waitpid(entering, 0)
         for fd in fds:
             os.close(fd)
 
 
-def _enter(fds: list[int]) -> None:
-    """Enter the holder's namespaces, and fork once more: a pid namespace is entered by children alone. Never returns."""
+def _enter(fds: list[int], kinds: int) -> None:
+    """Enter these namespaces of the holder, and fork once more: children alone enter a pid namespace. Never returns."""
     status = 1
     try:
         holder, control = fds
-        kernel.setns(holder, kernel.CLONE_ALL)
+        kernel.setns(holder, kinds)
         if os.fork() == 0:
+            os.setsid()  # the template's session holds every profile's zygote, and a signal to a group asks for the uid alone
             os.setresgid(UID, UID, UID)
             os.setresuid(UID, UID, UID)
             kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to nobody

@@ -29,7 +29,7 @@ from typing import Any
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest import bounds, kernel
-from hermes_iso_sandbox.guest.confine import Kernel, Settings, Shared, confine, forbid_user_namespaces, harden, look_at_kernel
+from hermes_iso_sandbox.guest.confine import Kernel, Settings, Shared, bound_user_namespace, confine, harden, look_at_kernel
 from hermes_iso_sandbox.guest.init import become_init, hide, reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
 from hermes_iso_sandbox.guest.usage import Usage
@@ -89,7 +89,7 @@ class Zygote:
         self._settings = Settings(**settings, own_env=read_env_file(env_file))
         os.environ.update(env)
         if not {"capabilities", "proc"} & set(self._settings.without):
-            _in_child(forbid_user_namespaces)
+            _in_child(bound_user_namespace)
         self._kernel = look_at_kernel()
         harden(self._settings.without)
         gc.freeze()
@@ -120,11 +120,18 @@ class Zygote:
         programs do not expect to be pid 1, which ignores signals and inherits every orphan.
         """
         status = 125
+        assert self._settings is not None
         try:
+            visible = "init" in self._settings.without
+            if not visible:
+                os.setpgid(
+                    0, 0
+                )  # a signal to a group asks for the uid, not for the pid namespace, and this one has the zygote in it
             if kind == "command":
-                hide()
+                if not visible:
+                    hide()
                 if (worker := os.fork()) != 0:
-                    become_init()
+                    become_init(keep="descriptors" in self._settings.without)
                     status = reap_until(worker)
                     return
             self._work(kind, fds, shared, command)
