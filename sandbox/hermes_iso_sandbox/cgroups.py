@@ -245,12 +245,15 @@ class Cgroups:
         self._tops, self._locks = {}, []
 
 
-_OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max")
-"""Files that a kernel without swap accounting does not have."""
+_OPTIONAL = ("memory.memsw.limit_in_bytes", "memory.swap.max", "memory.kmem.tcp.limit_in_bytes")
+"""Files that a kernel without swap accounting, or without a count of its own of TCP buffers, does not have."""
 
 
 def settings(place: Place, limits: Limits) -> dict[str, str]:
-    """Return what to write into a sandbox's group, file by file, in order. Swap counts as memory."""
+    """Return what to write into a sandbox's group, file by file, in order. Swap counts as memory.
+
+    Version 1 counts TCP buffers apart from all other memory, so an agent can have as much of them again.
+    """
     pids = str(limits.processes + HEADROOM)
     memory = "" if limits.memory is None else str(limits.memory)
     quota = "" if limits.cpu is None else str(round(limits.cpu * PERIOD))
@@ -262,7 +265,11 @@ def settings(place: Place, limits: Limits) -> dict[str, str]:
         }
     else:
         wanted = {
-            "memory": {"memory.limit_in_bytes": memory, "memory.memsw.limit_in_bytes": memory},
+            "memory": {
+                "memory.limit_in_bytes": memory,
+                "memory.memsw.limit_in_bytes": memory,
+                "memory.kmem.tcp.limit_in_bytes": memory,
+            },
             "pids": {"pids.max": pids},
             "cpu": {"cpu.cfs_period_us": quota and str(PERIOD), "cpu.cfs_quota_us": quota},
         }

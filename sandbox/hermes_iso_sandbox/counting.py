@@ -85,7 +85,7 @@ def _free(path: str) -> tuple[int, int]:
 
 
 async def count(zygote: Zygote) -> Counted | None:
-    """Count in the sandbox; None when no answer came, because the counting process could not be had or was killed.
+    """Count in the sandbox; None when the sandbox is gone. Whoever keeps the count from ending is over the limit.
 
     Cancelling ends the count.
     """
@@ -105,7 +105,7 @@ async def count(zygote: Zygote) -> Counted | None:
         try:
             with anyio.move_on_after(COUNT_TIMEOUT):
                 await forked.gone.wait()
-            return read_answer(os.pread(answer, 4096, 0)) if forked.gone.is_set() else Counted(0, 0, "time")
+            return (forked.gone.is_set() and read_answer(os.pread(answer, 4096, 0))) or Counted(0, 0, "time")
         finally:
             await zygote.kill(forked)
     except SandboxError:

@@ -86,23 +86,30 @@ class Started:
             become(argv, uid, [life, ready], [fds[0], info, *fds[1:]])
         for fd in (life, ready, info):
             os.close(fd)
+        for fd in (self.info, self.stdout):
+            os.set_blocking(fd, False)
         self.first = -1
+        self._said = b""
+        self._doomed = False
 
-    def read_info(self) -> None:
-        """Take in what bwrap tells about its first process; nothing when it made none."""
-        with open(os.dup(self.info), "rb") as file:
-            text = file.read()
-        if text and self.first < 0:
-            with contextlib.suppress(ProcessLookupError):
-                self.first = os.pidfd_open(json.loads(text)["child-pid"])
+    def read_info(self) -> bool:
+        """Take in what bwrap tells about its first process, and return whether that is all: it may come in pieces."""
+        with contextlib.suppress(BlockingIOError):
+            piece = os.read(self.info, 1 << 12)
+            self._said += piece
+            with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
+                self.first = os.pidfd_open(json.loads(self._said)["child-pid"])
+                if self._doomed:
+                    self.kill()
+            return self.first >= 0 or not piece
+        return False
 
     def kill(self) -> None:
-        """Kill the first process, or bwrap itself while it has made none."""
-        with contextlib.suppress(ProcessLookupError):
-            if self.first >= 0:
+        """Kill the first process, as soon as it is known. Without bwrap, which tells it, it would wait for ever."""
+        self._doomed = True
+        if self.first >= 0:
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.first, signal.SIGKILL)
-            else:
-                os.kill(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Let its descriptors go."""
@@ -167,24 +174,28 @@ class Keeper:
 
     def _on_start(self, fds: list[int], id: int, uid: int, mounts: int, argv: list[str]) -> None:  # noqa: A002  # the packet's key
         """Start bwrap as `uid`, and watch it."""
-        place_mounts(f"{STAGE}/{id}", fds[:mounts])
-        started = self._started[id] = Started(argv, uid, fds[mounts:])
+        try:
+            place_mounts(f"{STAGE}/{id}", fds[:mounts])
+            started = self._started[id] = Started(argv, uid, fds[mounts:])
+        except OSError:
+            clear_stage(f"{STAGE}/{id}")
+            raise
         self._when(started.info, partial(self._informed, started))
         self._when(started.stdout, partial(self._ready, id, started))
 
     def _informed(self, started: Started) -> None:
         """Learn the first process."""
-        if started.info in self._waiting:
+        if started.info in self._waiting and started.read_info():
             self._forget(started.info)
-            started.read_info()
 
     def _ready(self, number: int, started: Started) -> None:
         """Report that what was started is set up; its mounts are its own by now."""
+        self._informed(started)  # bwrap has said it by now
         self._forget(started.stdout)
-        if os.read(started.stdout, 1):
-            self._informed(started)
-            clear_stage(f"{STAGE}/{number}")
-            self.send(started.first, t="ready", id=number)
+        with contextlib.suppress(BlockingIOError):
+            if os.read(started.stdout, 1) and started.first >= 0:
+                clear_stage(f"{STAGE}/{number}")
+                self.send(started.first, t="ready", id=number)
 
     def _reap(self, woken: int) -> None:
         """Reap whatever has ended: bwraps, and what a template forked, which this process inherits.

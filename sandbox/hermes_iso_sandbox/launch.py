@@ -61,7 +61,8 @@ class Started:
     def take_end(self, why: str = "") -> None:
         """Take in that nothing of it lives, with the beginning of what it said on stderr, on one line."""
         if not self.ended.is_set():
-            self.last_words = why or last_words(read_available(self._errors))
+            said = last_words(read_available(self._errors))
+            self.last_words = why or said
             if self.first >= 0:
                 os.close(self.first)
                 self.first = -1
@@ -105,12 +106,16 @@ class Keeper:
         read, write = os.pipe()
         started = self._started[number] = Started(number, read)
         place = FIRST_FD + len(fds)
-        with contextlib.ExitStack() as stack:
-            stack.callback(os.close, write)
-            memory = memory_file(b"".join(word.encode() + b"\0" for word in ("--info-fd", str(INFO_FD), *arguments)))
-            stack.callback(os.close, memory)
-            argv = [find_bwrap(), "--args", str(place), "--", *command]
-            await self._send(*mounts, write, *fds, memory, t="start", id=number, uid=uid, mounts=len(mounts), argv=argv)
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.callback(os.close, write)
+                memory = memory_file(b"".join(word.encode() + b"\0" for word in ("--info-fd", str(INFO_FD), *arguments)))
+                stack.callback(os.close, memory)
+                argv = [find_bwrap(), "--args", str(place), "--", *command]
+                await self._send(*mounts, write, *fds, memory, t="start", id=number, uid=uid, mounts=len(mounts), argv=argv)
+        except BaseException:
+            self._started.pop(number, started).take_end("it was not begun")
+            raise
         try:
             with anyio.move_on_after(START_TIMEOUT):
                 await started.settled.wait()

@@ -97,6 +97,8 @@ class Watch:
     @contextlib.contextmanager
     def over(self, turn: Forked) -> Iterator[None]:
         """Watch over one turn: when a limit ends it, what the body raises becomes a LimitError."""
+        if not self._turns:
+            self._kills = self._sandbox.zygote.cgroup.oom_kills()  # what was killed before is not this turn's doing
         self._turns.add(turn)
         try:
             yield
@@ -116,12 +118,10 @@ class Watch:
             while anyio.current_time() < last_used + LINGER and not self._sandbox.zygote.dead.is_set():
                 with anyio.move_on_after(TICK):
                     await self._sandbox.zygote.dead.wait()
-                if self._sandbox.idle:
-                    self._kills = self._sandbox.zygote.cgroup.oom_kills()  # no later turn's doing
-                    continue
-                last_used = anyio.current_time()
-                if self._check_memory():
-                    await self._end_turns()
+                if not self._sandbox.idle:
+                    last_used = anyio.current_time()
+                    if self._check_memory():
+                        await self._end_turns()
             self._active = False  # at once: whoever comes while the other task is ended needs a new watch
             tasks.cancel_scope.cancel()
 

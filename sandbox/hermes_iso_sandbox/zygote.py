@@ -100,13 +100,19 @@ class Zygote:
                 await self.end()
 
     async def share(self, forked: Forked) -> int:
-        """Keep a living turn's network and mount namespace; return the number to fork others into them."""
+        """Keep a living turn's network and mount namespace; return the number to fork others into them.
+
+        Cancelling is heard once that is settled: let the number go then, as at any other time.
+        """
         number = next(self._numbers)
         done, answer = anyio.Event(), [False]
         self._shares[number] = (done, answer)
-        await self._send(t="share", id=forked.number, shared=number)
-        await done.wait()
-        del self._shares[number]
+        try:
+            await self._send(t="share", id=forked.number, shared=number)
+            with anyio.CancelScope(shield=True):  # else they would be kept for nobody; the answer takes two seconds at most
+                await done.wait()
+        finally:
+            del self._shares[number]
         if not answer[0]:
             raise SandboxError("The turn ended before its session's namespaces could be kept.")
         return number
@@ -208,8 +214,10 @@ async def start_zygote(holder: Holder, template: Template, cgroup: Cgroup, tasks
     cgroup: the groups that bound it. Raises SandboxError when it does not start; cancelling ends it, and in both cases the
     holder with it.
     """
-    ours, theirs = socket.socketpair()
+    zygote = None
+    ours = None
     try:
+        ours, theirs = socket.socketpair()
         with theirs:
             shared = sum(CLONE_SHARED.get(name, 0) for name in holder.confinement.without)
             await template.fork_zygote(holder.started.first, theirs.fileno(), shared)
@@ -218,8 +226,14 @@ async def start_zygote(holder: Holder, template: Template, cgroup: Cgroup, tasks
         limits = cgroup.process_limits(holder.confinement.limits)
         with cgroup.opened() as procs:
             await zygote.wait_ready(turn_settings(holder.confinement, holder.plan, limits), procs)
-    except BaseException:
-        ours.close()
-        await holder.end()
+    except BaseException as error:
+        if zygote is not None:
+            await zygote.end()  # closes its channel as the task that reads from it has to learn of it
+        else:
+            await holder.end()
+            if ours is not None:
+                ours.close()
+        if isinstance(error, OSError):
+            raise SandboxError(f"The sandbox did not start: {error.strerror}.") from error
         raise
     return zygote

@@ -138,7 +138,7 @@ def test_directories_over_a_limit_end_the_turn_and_keep_the_next_one_out(
         confinement = simple_confinement(tmp_path / "a", limits=limits)
         error, seconds = await stopped_by(pool, confinement, command)
         assert (error.limit, str(error).startswith("The turn was stopped: ")) == (name, True)
-        assert seconds < 5
+        assert seconds < 20
         if "rm x" not in command:
             with pytest.raises(LimitError, match=r"No turn was begun: .*hermes-iso exec --agent agent"):
                 async with pool.lease(confinement, session="t"):
@@ -247,7 +247,10 @@ def test_pool_leaves_no_cgroup_and_sweeps_those_of_a_killed_one(tmp_path: Path) 
                 async with SandboxPool():  # the kernel may still be ending what was in them
                     await anyio.sleep(0.05)
         await output_of(pool, simple_confinement(tmp_path / "a"), "true")
+        assert pool._tree is not None
+        own.update(pool._tree._guard._cgroups._tops)  # those of other gateways on this machine come and go
 
-    kept = own_groups()
+    own: set[Path] = set()
     run_pool(scenario)
-    assert own_groups() <= kept
+    assert own
+    assert not any(path.exists() for path in own)

@@ -43,6 +43,7 @@ DEVICE_BIT = 0o020000  # of S_IFCHR and S_IFBLK; no other kind of file has it
 RENAME_WHITEOUT = 4  # leaves a device behind
 CREATES = 0x400040  # O_CREAT, __O_TMPFILE
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
+F_SETLEASE = 1024  # holds up whoever opens the file next, on the host too
 FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 AF_NETLINK, NETLINK_ROUTE = 16, 0
 
@@ -93,6 +94,7 @@ def only_known_families() -> list[Instruction]:
 BASE_RULES: dict[str, list[Instruction]] = {
     "openat": refuse_set_id_on_create(2, 3),
     "open": refuse_set_id_on_create(1, 2),
+    "fcntl": refuse_values(1, F_SETLEASE),
     "ioctl": refuse_values(1, TIOCSTI, TIOCLINUX),
     "socket": only_known_families(),
     "chmod": refuse_bits(1, SET_ID_BITS),

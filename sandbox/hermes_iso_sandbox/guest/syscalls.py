@@ -82,6 +82,7 @@ EXECUTE: dict[str, tuple[int | None, int | None]] = {
 """Refused with EPERM where no program may be started."""
 
 ABSENT: dict[str, tuple[int | None, int | None]] = {
+    "io_setup": (206, 0),
     "clone3": (435, 435),
     "fchmodat2": (452, 452),
     "fsconfig": (431, 431),
@@ -103,6 +104,7 @@ INSPECTED: dict[str, tuple[int | None, int | None]] = {
     "creat": (85, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
+    "fcntl": (72, 25),
     "ioctl": (16, 29),
     "mknod": (133, None),
     "mknodat": (259, 33),

@@ -77,10 +77,15 @@ class Usage:
                 if entry is None:
                     levels.pop().close()
                     continue
-                with contextlib.suppress(OSError):  # it went away, or became something else, just now
+                try:
                     found = entry.stat(follow_symlinks=False)
                     if found.st_dev == top.st_dev and self._add(found):
                         levels.append(_Level(entry.name, levels[-1].fd))
+                except PermissionError as error:
+                    if found.st_uid == os.getuid():  # somebody closes what was just opened up: then it is not known
+                        raise Enough("time") from error
+                except OSError:
+                    continue  # it went away, or became something else, just now
                 if len(levels) > MOST_DEPTH:
                     raise Enough("depth")
         finally:

@@ -19,6 +19,7 @@ To the host: {"t": "ready"}, {"t": "exited", "id", "status"} (its pid namespace 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import os
 import select
@@ -225,7 +226,7 @@ def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:
     """Put /dev/null or the command's own streams on 0 to 2, a turn's socket on 3, and close everything else unless `keep`."""
     null = os.open("/dev/null", os.O_RDWR)
     wanted = [null, null, null, *fds] if kind == "turn" else fds
-    high = [os.dup2(fd, 64 + place) for place, fd in enumerate(wanted)]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in wanted]  # the lowest that is free: none that is still wanted
     for place, fd in enumerate(high):
         os.dup2(fd, place, inheritable=place != TURN_FD)
     if not keep:

@@ -122,6 +122,7 @@ def test_settings_are_the_kernels_files() -> None:
     assert settings(Place(1, Path("/x"), both), limits) == {
         "memory.limit_in_bytes": "67108864",
         "memory.memsw.limit_in_bytes": "67108864",
+        "memory.kmem.tcp.limit_in_bytes": "67108864",
         "pids.max": "52",
         "cpu.cfs_period_us": "100000",
         "cpu.cfs_quota_us": "50000",
