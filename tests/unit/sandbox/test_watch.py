@@ -58,7 +58,6 @@ def test_kill_for_memory_is_not_held_against_the_next_turn(watched: tuple[Watch,
 def test_kill_for_memory_is_held_against_every_turn_that_ran(watched: tuple[Watch, Group]) -> None:
     """Turns that run at a time share the limit, whichever began last."""
     watch, group = watched
-    with watch.over(one := Forked(1)):
-        with pytest.raises(LimitError), watch.over(two := Forked(2)):
-            raise group.killed()
+    with watch.over(one := Forked(1)), pytest.raises(LimitError), watch.over(two := Forked(2)):
+        raise group.killed()
     assert one.why is two.why is not None
