@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8642
 
 .DEFAULT_GOAL := help
-.PHONY: help run key setup test test-all check unit unprivileged other-python lint format lock bench clean bubblewrap
+.PHONY: help run key setup test test-all check unit unprivileged other-python lint format lock bench bench-http clean bubblewrap
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -53,8 +53,17 @@ format: setup  ## put the code into its one layout
 lock:  ## write requirements.lock anew: every dependency, with hashes
 	@sh tools/lock.sh
 
-bench: setup  ## measure the latency of turns
-	$(BIN)/python bench/turn_latency.py
+bench: $(VENV)/.bench  ## measure what a turn costs, draw it, and write it into README.md
+	$(BIN)/hermes-iso bench turns --json >$(VENV)/turns.json
+	@mkdir -p docs/images && cp $(VENV)/turns.json docs/images/turns.json
+	$(BIN)/python bench/plot_turns.py docs/images/turns.json
+
+bench-http: setup  ## measure turns through HTTP
+	$(BIN)/python bench/http_latency.py
+
+$(VENV)/.bench: bench/requirements.lock | setup
+	$(BIN)/python -m pip --disable-pip-version-check -qq install --require-hashes --no-deps -r bench/requirements.lock
+	@touch $@
 
 clean:  ## remove what make made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

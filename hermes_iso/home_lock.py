@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -22,15 +23,18 @@ def hold_home(home: Path) -> Iterator[Path]:
     Raises HomeBusyError when another process holds it, UsageError when the directory can't be used.
     """
     directory = home / DIRECTORY
+    make_private(directory)
     try:
-        make_private(directory)
         lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise UsageError(f"{directory} can't be used ({error.strerror}): correct its owner and permissions.") from error
+        raise _unusable(directory / LOCK, error) from error
     try:
         _lock(lock, home)
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise _unusable(directory / LOCK, error) from error
         yield directory
         os.ftruncate(lock, 0)
     finally:
@@ -38,12 +42,32 @@ def hold_home(home: Path) -> Iterator[Path]:
 
 
 def make_private(directory: Path) -> None:
-    """Make a directory that only its owner may enter, or make an existing one so. Raises OSError."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    if directory.is_symlink():
-        raise NotADirectoryError(20, "it is a symlink", str(directory))
-    if directory.stat().st_mode & 0o077:
-        directory.chmod(0o700)
+    """Make a directory that only its owner may enter, or make an existing one so; no symlink is followed.
+
+    Raises UsageError when it can't be used.
+    """
+    try:
+        if directory.is_symlink():
+            raise OSError(errno.ELOOP, "")
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if directory.stat().st_mode & 0o077:
+            directory.chmod(0o700)
+    except OSError as error:
+        raise _unusable(directory, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> UsageError:
+    """Return the sentence for a path that the gateway can't use, with what to do about it."""
+    match error.errno:
+        case errno.ELOOP:
+            return UsageError(f"{path} is a symlink: remove it.")
+        case errno.ENOSPC | errno.EDQUOT:
+            return UsageError(f"{path} can't be written, because the disk is full: make room on it, or choose another --home.")
+        case errno.EROFS:
+            return UsageError(f"{path} lies on a read-only file system: mount it writable, or choose another --home.")
+        case errno.EEXIST | errno.ENOTDIR:
+            return UsageError(f"{path} is no directory: move it away.")
+    return UsageError(f"{path} can't be used ({error.strerror}): correct its owner and permissions.")
 
 
 def _lock(lock: int, home: Path) -> None:

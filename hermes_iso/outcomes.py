@@ -73,7 +73,7 @@ def translated(error: ConfigError | SandboxError) -> TurnError:
             return TurnError("limit", str(error))
         case GuestDiedError():
             return TurnError("guest_died", str(error))
-    return TurnError("internal", "No sandbox could be had for this turn; the gateway's log says why.")
+    return TurnError("internal", "No sandbox could be had for this turn: the gateway's log and `hermes-iso doctor` say why.")
 
 
 def shown(text: str) -> str:

@@ -50,6 +50,8 @@ def read_bounded(path: Path, limit: int = FILE_LIMIT) -> bytes | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise UnreadableError("is a symlink that leads nowhere; correct it or remove it") from None
         return None
     except OSError as error:
         raise UnreadableError(f"can't be read ({error.strerror}); correct the path or its permissions") from error

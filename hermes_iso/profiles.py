@@ -85,6 +85,7 @@ class Profile:
     binds: the config's further directories, at their own absolute paths.
     path: further PATH entries, before the system's.
     held: which names of `.env` stay on the trusted side.
+    fixed_uid: see `owners.fixed_uid`.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Profile:
     timezone: str = "UTC"
     limits: Limits = field(default_factory=Limits)
     background_timeout: float = 3600.0
+    fixed_uid: int | None = None
     _generated: _Generated = field(default_factory=_Generated, repr=False, compare=False)
 
     @property
@@ -186,6 +188,7 @@ class Profile:
             env_file=f"{HERMES}/.env",
             cwd=self.cwd,
             limits=self.limits,
+            uid=self.fixed_uid,
             background_timeout=self.background_timeout,
         )
 

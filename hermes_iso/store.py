@@ -17,6 +17,8 @@ import trio
 
 from hermes_iso.errors import UsageError
 
+FILES_OF_ONE = ("", "-wal", "-shm", "-journal")
+"""What is added to a database's name for each of the files that it may consist of."""
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that has the file locked, say a backup."""
 Result = TypeVar("Result")
@@ -46,6 +48,9 @@ async def open_database(path: Path, schema: Sequence[str]) -> AsyncIterator[Data
 
     Raises UsageError when the file can't be used or was made by a newer version of this program.
     """
+    for file in (Path(f"{path}{end}") for end in FILES_OF_ONE):
+        if file.is_symlink():  # SQLite would follow it, and make what it leads to
+            raise UsageError(f"The database file {file} is a symlink: remove it.")
     try:
         connection = await apsw.Connection.as_async(str(path))
     except apsw.Error as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
@@ -13,6 +14,7 @@ from cyclopts import App
 from pydantic import BaseModel
 
 from hermes_iso.api.errors import TURN_STATUS
+from hermes_iso.bench_turns.report import rows, sentence
 from hermes_iso.cli.main import build_app
 from hermes_iso.config import shapes as shapes_module
 from hermes_iso_sandbox import wire
@@ -54,10 +56,12 @@ def test_commands_are_those_of_this_version():
     assert sorted(map(" ".join, COMMANDS)) == [
         "agent list",
         "agent show",
+        "bench turns",
         "chat",
         "config check",
         "doctor",
         "exec",
+        "home chown",
         "init",
         "policy explain",
         "prove",
@@ -144,6 +148,15 @@ def test_exceptions_are_documented():
         tree = ast.parse(file.read_text(encoding="utf-8"))
         names = [node.name for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Error")]
         assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_readme_tells_the_figures_that_were_measured():
+    """The table in README.md is the one that the measured figures beside its picture give."""
+    figures = json.loads((ROOT / "docs" / "images" / "turns.json").read_text(encoding="utf-8"))
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- turns -->")[2].partition("<!-- /turns -->")[0]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.splitlines() if line.startswith("| ")]
+    assert cells[2:] == [list(row) for row in rows(figures)[1:]]
+    assert sentence(figures["run"]) in shown
 
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")

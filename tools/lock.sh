@@ -1,5 +1,6 @@
 #!/bin/sh
-# Write requirements.lock: run time, development and build requirements of every supported Python, each with its hashes.
+# Write requirements.lock: run time, development and build requirements of every supported Python, each with its hashes;
+# and bench/requirements.lock: what draws the benchmark's figures.
 set -eu
 
 work=$(mktemp -d)
@@ -12,3 +13,8 @@ printf 'hatchling>=1.27\neditables>=0.5\n' >"$work/build.in"
 "$work/venv/bin/uv" pip compile --quiet --no-config --native-tls --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate --upgrade --extra dev pyproject.toml "$work/build.in" --output-file "$work/lock"
 cp "$work/lock" requirements.lock
+# What draws the benchmark's figures is large and needed by nobody else, so `make setup` does not install it.
+sed -n '/^bench = \[/,/^\]/s/^ *"\(.*\)",$/\1/p' pyproject.toml >"$work/bench.in"
+"$work/venv/bin/uv" pip compile --quiet --no-config --native-tls --universal --python-version 3.11 --generate-hashes \
+    --no-header --no-annotate --constraint requirements.lock "$work/bench.in" --output-file "$work/bench.lock"
+cp "$work/bench.lock" bench/requirements.lock

@@ -8,7 +8,7 @@ from typing import Any
 from hermes_iso_sandbox.cgroups import find, process_limits
 from hermes_iso_sandbox.confinement import Limits
 from hermes_iso_sandbox.counting import size_text
-from hermes_iso_sandbox.enforcement import how_enforced, not_bounded
+from hermes_iso_sandbox.enforcement import check_required, how_enforced, not_bounded
 
 _SIZES = ("memory", "disk", "address_space", "file_size", "tmp_bytes")
 _PER_PROCESS = ("address_space", "open_files", "file_size", "cpu_seconds")
@@ -27,6 +27,13 @@ def describe_limits(limits: Limits) -> dict[str, Any]:
 def unbounded_here() -> dict[str, str]:
     """Return the limits that this machine can't keep, each with what holds instead and why."""
     return not_bounded(find())
+
+
+def check_written(agents: Mapping[str, Limits]) -> None:
+    """Raise UnsupportedSandboxError when a limit that the config writes out can't be kept here."""
+    found = find()
+    for agent, limits in agents.items():
+        check_required(limits, found, agent=agent)
 
 
 def limit_rows(described: Mapping[str, Any]) -> list[tuple[str, str]]:

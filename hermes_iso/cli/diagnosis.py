@@ -8,28 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from hermes_iso.cli.bounds import describe_limits, limit_rows
+from hermes_iso.cli.machine import home_checks, machine_checks, trial_check
 from hermes_iso.cli.options import print_table, warnings_of
 from hermes_iso.config.load import load_config
 from hermes_iso.errors import ConfigError
-from hermes_iso_sandbox.capability import probe
+from hermes_iso_sandbox.capability import Capabilities
 from hermes_iso_sandbox.confinement import Limits
 
 
 def examine(home: Path) -> dict[str, Any]:
     """Return what `doctor --json` prints. A broken config is part of the report and does not keep the rest from it."""
-    capabilities = probe(_existing(home))
+    config = _examine_config(home)
+    checks = machine_checks(home, config["agents"])
+    if Capabilities(tuple(checks)).ok:
+        checks.append(trial_check())
+    isolated = Capabilities(tuple(checks)).ok
+    checks += home_checks(home, config["agents"])
     return {
-        "ok": capabilities.ok,
-        "isolation": "namespace" if capabilities.ok else None,
-        "checks": [asdict(check) for check in capabilities.checks],
-        "config": _examine_config(home),
+        "ok": Capabilities(tuple(checks)).ok,
+        "isolation": "namespace" if isolated else None,
+        "checks": [asdict(check) for check in checks],
+        "config": config,
         **describe_limits(Limits()),
     }
-
-
-def _existing(path: Path) -> Path:
-    """Return the nearest directory that exists, which lies on the file system that `path` will be on."""
-    return next(each for each in (path, *path.parents) if each.is_dir())
 
 
 def _examine_config(home: Path) -> dict[str, Any]:
@@ -67,4 +68,6 @@ def print_report(report: dict[str, Any]) -> None:
     print_table(rows)
     for what, how in report["not_bounded"].items():
         print(f"{what}: {how}")
-    print("Sandboxes can be had." if report["ok"] else "No sandbox can be had: `run` refuses until the fixes above are made.")
+    print(
+        "A gateway can run here." if report["ok"] else "No gateway can run here: `run` refuses until the fixes above are made."
+    )

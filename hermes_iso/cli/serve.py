@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext
@@ -15,7 +14,7 @@ from cyclopts import App, Parameter
 
 from hermes_iso.api.server import serve_api
 from hermes_iso.cli.demo import demo_config, what_to_try
-from hermes_iso.cli.inside import prepare
+from hermes_iso.cli.inside import prepare, raise_descriptor_limit, require_sandbox
 from hermes_iso.cli.options import HomeOption, read_config, say, warnings_of
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import UsageError
@@ -41,17 +40,12 @@ def run(
     with demo_config() if demo else nullcontext(read_config(home)) as found:
         config = with_port(found, port)
         unbounded = prepare(config, level=logging.INFO)
-        _raise_descriptor_limit()
+        raise_descriptor_limit()
+        require_sandbox()
         for warning in warnings_of(config):
             say(f"warning: {warning}")
         trio.run(_serve_until_signal, config, demo, [*unbounded])
     return 0
-
-
-def _raise_descriptor_limit() -> None:
-    """Let this process open as many descriptors as it may: each sandbox takes a few, and the usual soft limit is 1024."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def with_port(config: Config, port: int | None) -> Config:

@@ -54,7 +54,7 @@ def check(*, home: HomeOption = None) -> int:
 
 
 def doctor(*, as_json: JsonOption = False, home: HomeOption = None) -> int:
-    """Say what this machine permits, what is bounded and what is not. Exit 0 when a sandbox can be had, else 3."""
+    """Say what this machine permits, what is bounded and what is not. Exit 0 when a gateway can run here, else 3."""
     where = find_home(home)
     report = examine(where)
     if as_json:

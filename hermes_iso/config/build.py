@@ -13,10 +13,14 @@ from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config, RouteRule
 from hermes_iso.config.source import Names, Source, read_source, referred_names
+from hermes_iso.owners import fixed_uid
 
 
 def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
-    """Return the Config; problems are noted in the map, and the value only counts when there are none."""
+    """Return the Config; problems are noted in the map, and the value only counts when there are none.
+
+    Raises UsageError when the record of an agent's former owners can't be read.
+    """
     root_home = Path(os.path.realpath(home_map.root))
     problems, document = home_map.problems, home_map.document
     root = read_source(MAIN, root_home, document=document, problems=problems)
@@ -29,7 +33,11 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
     maker = AgentMaker(root, problems)
     agents = {
-        name: maker.make(source, profiles[name], Names((source.env.values, root.env.values, environ)))
+        name: maker.make(
+            source,
+            replace(profiles[name], fixed_uid=fixed_uid(root_home, name)),
+            Names((source.env.values, root.env.values, environ)),
+        )
         for name, source in sources.items()
     }
     names = Names((root.env.values, environ))

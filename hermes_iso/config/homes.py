@@ -64,6 +64,9 @@ class HomeMap:
         """Note each `home_dir` that is no directory, unless it may not be one anyhow, which is noted later."""
         homes = self.homes
         places = Places(str(homes[MAIN]), {name: str(home) for name, home in homes.items()})
+        for where in sorted({place for home in self.spelled.values() for place in (home, home.parent)}):
+            if where.is_symlink() and not where.is_dir():
+                self.problems.add(str(where), 1, key="home", message="is a symlink that leads to no directory; correct it")
         for name, (overlay, at) in self.overlays.items():
             where = self.spelled[name]
             if overlay.home_dir is None or name == MAIN or where.is_dir() or places.home_complaint(str(homes[name]), name):

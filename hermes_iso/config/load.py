@@ -18,7 +18,7 @@ from hermes_iso.errors import ConfigError, Problem
 def load_config(home: Path, environ: Mapping[str, str]) -> Config:
     """Read a home. `environ` is where names that no `.env` defines are looked up.
 
-    Raises ConfigError with every problem of every file at once.
+    Raises ConfigError with every problem of every file at once, UsageError for a damaged record of `home chown`.
     """
     spelled = Path(os.path.abspath(home))
     if not spelled.is_dir():

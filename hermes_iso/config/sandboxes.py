@@ -69,7 +69,9 @@ class ProfileBuilder:
         for name, real in self._directories.items():
             own = str(self.source.home / name)
             complaint = self.places.complaint(real, self.source.id) if real != own else ""
-            if complaint:
+            if os.path.islink(own) and not os.path.isdir(own):
+                self.problems.add(own, 1, key=name, message="is a symlink that leads to no directory; correct it or remove it")
+            elif complaint:
                 self.problems.add(own, 1, key=name, message=f"is a symlink, and {complaint}")
             else:
                 self.shown.append(Shown(self.source.id, own, 1, name, own, real, AGENT_DIRECTORIES[name]))

@@ -7,7 +7,6 @@ import os
 import platform
 import re
 import subprocess
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,12 @@ from hermes_iso_sandbox import bwrap, launch
 from hermes_iso_sandbox.cgroups import CONTROLLERS, Found, find
 from hermes_iso_sandbox.enforcement import FIX
 from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
-from hermes_iso_sandbox.identity import HOST_UIDS
-from hermes_iso_sandbox.mounts import clone_mount, map_owners
+from hermes_iso_sandbox.fixes import INSTALL_BWRAP, identity_fix, namespace_fix
+from hermes_iso_sandbox.identity import HOST_UIDS, try_mapping
 
 OLDEST_BWRAP = (0, 8)
 MACHINES = ("x86_64", "aarch64")
 TRY_TIMEOUT = 20.0
-INSTALL = "sudo apt-get install bubblewrap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +47,13 @@ class Capabilities:
 
 def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:  # noqa: S108  # only its file system counts
     """Try what a sandbox of a profile on `home`'s file system needs. `root` is where /proc is read from."""
-    checks = [_system(), seccomp_check(root), landlock_check(landlock_abi()), _bwrap()]
+    checks = [_system(), proc_check(root)]
+    if all(check.ok for check in checks):
+        checks += [seccomp_check(root), landlock_check(landlock_abi()), _bwrap()]
     if all(check.ok for check in checks):
         checks.append(_namespaces(root))
     if all(check.ok for check in checks):
-        checks.append(_identity(home))
+        checks.append(_identity(home, root))
     checks += [uid_check(root, as_root=os.geteuid() == 0), cgroup_check(find(root))]
     return Capabilities(tuple(checks))
 
@@ -75,6 +75,13 @@ def _system() -> Check:
         return Check("system", False, found, "Only Linux has the namespaces that a sandbox is made of.")
     known = platform.machine() in MACHINES
     return Check("system", known, found, "" if known else f"The system call filter knows {' and '.join(MACHINES)} only.")
+
+
+def proc_check(root: Path) -> Check:
+    """Check that /proc is there: what the kernel permits is read from it, and a sandbox's own comes from it."""
+    if (root / "proc/self/status").exists():
+        return Check("proc", True, "mounted")
+    return Check("proc", False, "/proc is not mounted", "Mount it: sudo mount -t proc proc /proc")
 
 
 def seccomp_check(root: Path) -> Check:
@@ -114,9 +121,9 @@ def _bwrap() -> Check:
         path = launch.find_bwrap()
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=TRY_TIMEOUT, check=True, env={})
     except UnsupportedSandboxError:
-        return Check("bubblewrap", False, "not installed", f"Install it: {INSTALL}")
+        return Check("bubblewrap", False, "not installed", f"Install it: {INSTALL_BWRAP}")
     except (OSError, subprocess.SubprocessError) as error:
-        return Check("bubblewrap", False, f"can't be run: {error}", f"Reinstall it: {INSTALL}")
+        return Check("bubblewrap", False, f"can't be run: {error}", f"Reinstall it: {INSTALL_BWRAP}")
     return bwrap_check(answer.stdout.strip(), path)
 
 
@@ -124,7 +131,7 @@ def bwrap_check(said: str, path: str) -> Check:
     """Judge what `bwrap --version` said."""
     found = re.search(r"(\d+)\.(\d+)", said)
     new_enough = found is not None and (int(found[1]), int(found[2])) >= OLDEST_BWRAP
-    fix = f"Version {OLDEST_BWRAP[0]}.{OLDEST_BWRAP[1]} or newer is needed: {INSTALL}"
+    fix = f"Version {OLDEST_BWRAP[0]}.{OLDEST_BWRAP[1]} or newer is needed: {INSTALL_BWRAP}"
     return Check("bubblewrap", new_enough, f"{said} at {path}", "" if new_enough else fix)
 
 
@@ -144,26 +151,22 @@ def _namespaces(root: Path) -> Check:
     try:
         answer = subprocess.run(argv, capture_output=True, text=True, timeout=TRY_TIMEOUT, check=False, env={}, cwd="/")
     except (OSError, subprocess.SubprocessError) as error:
-        return Check("namespaces", False, f"bwrap can't be run: {error}", f"Reinstall it: {INSTALL}")
+        return Check("namespaces", False, f"bwrap can't be run: {error}", f"Reinstall it: {INSTALL_BWRAP}")
     if answer.returncode == 0:
         who = "root" if os.geteuid() == 0 else "an ordinary user"
         return Check("namespaces", True, f"user, pid, mount, net, ipc, uts and cgroup namespaces, as {who}")
     said = " ".join(answer.stderr.split())[:300]
-    return Check("namespaces", False, f"refused: {said}", namespace_fix(root))
+    return Check("namespaces", False, f"refused: {said}", namespace_fix(root, said, bwrap=os.path.realpath(argv[0])))
 
 
-def _identity(home: Path) -> Check:
+def _identity(home: Path, root: Path) -> Check:
     """Check that agents never are host uid 0: tried with an id-mapped mount of the home itself."""
     if os.geteuid() != 0:
         return Check("identity", True, f"agents run as this user (uid {os.geteuid()}), without any privilege")
     try:
-        with ExitStack() as stack:
-            mount = clone_mount(str(home.resolve()))
-            stack.callback(os.close, mount)
-            map_owners(mount, stack.enter_context(launch.scratch_namespace(HOST_UIDS.start, os.fstat(mount))))
+        try_mapping(str(home.resolve()))
     except (OSError, SandboxError) as error:
-        fix = "Run the gateway as an ordinary user, or put the home on ext4, xfs, btrfs or tmpfs."
-        return Check("identity", False, f"{home}: {getattr(error, 'strerror', None) or error}", fix)
+        return Check("identity", False, f"{home}: {getattr(error, 'strerror', None) or error}", identity_fix(root))
     found = f"each agent runs as a uid of its own in {HOST_UIDS.start}-{HOST_UIDS.stop - 1}, through id-mapped mounts"
     return Check("identity", True, found)
 
@@ -198,28 +201,3 @@ def cgroup_check(found: Found) -> Check:
     usable = [f"{name} (v{found.version(name)})" for name in CONTROLLERS if name not in found.missing]
     said = [f"{', '.join(usable)} can be used" if usable else "", *sorted({*found.missing.values()})]
     return Check("cgroups", not found.missing, "; ".join(filter(None, said)), f"{FIX}." if found.missing else "", needed=False)
-
-
-def namespace_fix(root: Path) -> str:
-    """Say what to change so that user namespaces can be made, from what the kernel's own switches say."""
-
-    def switch(path: str) -> str | None:
-        try:
-            return (root / path).read_text(encoding="ascii").strip()
-        except OSError:
-            return None
-
-    if switch("proc/sys/kernel/unprivileged_userns_clone") == "0":
-        return "User namespaces are switched off for ordinary users: sudo sysctl -w kernel.unprivileged_userns_clone=1"
-    if switch("proc/sys/user/max_user_namespaces") == "0":
-        return "No user namespace may be made: sudo sysctl -w user.max_user_namespaces=15000"
-    if switch("proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return (
-            "AppArmor restricts user namespaces. Allow them for bwrap alone: write "
-            "'abi <abi/4.0>, include <tunables/global> profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }' to "
-            "/etc/apparmor.d/bwrap and run: sudo apparmor_parser -r /etc/apparmor.d/bwrap"
-        )
-    return (
-        "Inside a container, start it with a seccomp profile that allows unshare, setns, mount and pivot_root and with an "
-        "unmasked /proc (docker: --security-opt seccomp=PROFILE --security-opt systempaths=unconfined)."
-    )

@@ -14,7 +14,7 @@ LAYERS = frozenset({"seccomp", "landlock", "capabilities", "proc", "pid", "init"
 
 seccomp: the system call filter. landlock: its rules. capabilities: giving them up, no_new_privs, no further user namespace.
 proc: a /proc of its own with masks (off: the host's). pid: a pid namespace per turn.
-init: hiding a turn's first process from it, and a process group of its own.
+init: hiding a command's first process from it, and a process group of its own for each turn and command.
 net, ipc: a namespace of that kind per turn (off: the host's).
 tmp: a fresh /tmp and /dev/shm (off: the host's). system: the read-only root. descriptors: closing all others.
 """
@@ -69,6 +69,8 @@ class Confinement:
     env: what every process inside starts with. No secret belongs here: a sandbox's first process shows it in /proc.
     env_file: path inside of a KEY=VALUE file that a turn reads for its tools (the agent's own .env).
     cwd: where a turn starts.
+    uid: the host uid that a root gateway has to run this sandbox as, for homes whose file system can't map owners; the
+    directories belong to it already. None: one of the pool's own, through id-mapped mounts. An ordinary user's counts always.
     python: the interpreter on the host that the guest runs on; None is the one that runs the gateway.
     execute: whether a turn, command or background process may start programs; without it every execve is refused.
     without: layers switched off; for the self-test of `hermes-iso prove` alone, no config can set it. See LAYERS.
@@ -82,6 +84,7 @@ class Confinement:
     env: tuple[tuple[str, str], ...] = ()
     env_file: str | None = None
     cwd: str = "/workspace"
+    uid: int | None = None
     python: str | None = None
     limits: Limits = Limits()
     background_timeout: float = 3600.0

@@ -8,6 +8,7 @@ the owner's. The gateway makes the mounts, because the file system's own user na
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -16,11 +17,13 @@ from dataclasses import replace
 from hermes_iso_sandbox.confinement import Bind, Confinement
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.keeper import STAGE
-from hermes_iso_sandbox.launch import Keeper
+from hermes_iso_sandbox.launch import Keeper, scratch_namespace
 from hermes_iso_sandbox.mounts import clone_mount, map_owners
 
-HOST_UIDS = range(2_000_000, 2_065_536)
+HOST_UIDS = range(2_000_000, 2_131_072)
 """The host uids below a root gateway's keeper, where they are 0, 1, 2, ...; the first is the keeper's own."""
+PASSING = 65_536
+"""From here on, as the keeper counts, uids are not given to sandboxes in passing but fixed to agents: see `Confinement.uid`."""
 
 
 def is_mapped() -> bool:
@@ -53,7 +56,24 @@ async def shown(
                 if owner not in namespaces:
                     namespaces[owner] = await keeper.owner_map(*owner, uid)
                     stack.callback(os.close, namespaces[owner])
-                map_owners(mounts[-1], namespaces[owner])
+                _map_or_fixed(mounts[-1], namespaces[owner], fixed=confinement.uid is not None)
         except OSError as error:
             raise SandboxError(f"{bind.source} can't be shown in a sandbox: {error.strerror}.") from error
         yield replace(confinement, binds=staged), mounts
+
+
+def _map_or_fixed(mount: int, namespace: int, *, fixed: bool) -> None:
+    """Map the owners of a mount; where the file system can't, that is as good if its files belong to the fixed uid."""
+    try:
+        map_owners(mount, namespace)
+    except OSError as error:
+        if not (fixed and error.errno == errno.EINVAL):
+            raise
+
+
+def try_mapping(path: str) -> None:
+    """Try whether owners of files can be mapped at a path. Raises OSError, SandboxError."""
+    with ExitStack() as stack:
+        mount = clone_mount(path)
+        stack.callback(os.close, mount)
+        map_owners(mount, stack.enter_context(scratch_namespace(HOST_UIDS.start, os.fstat(mount))))

@@ -26,9 +26,10 @@ from anyio.abc import TaskGroup
 
 from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
 from hermes_iso_sandbox.keeper import FIRST_FD, INFO_FD, MAX_FDS, PACKET
+from hermes_iso_sandbox.last_words import last_words
 
 PROGRAM = (sys.executable, "-I", "-S", "-B", str(Path(__file__).with_name("keeper.py")))
-ERROR_BYTES = 4096
+ERROR_BYTES = 1 << 14
 START_TIMEOUT = 20.0
 END_TIMEOUT = 5.0
 
@@ -60,7 +61,7 @@ class Started:
     def take_end(self, why: str = "") -> None:
         """Take in that nothing of it lives, with the beginning of what it said on stderr, on one line."""
         if not self.ended.is_set():
-            self.last_words = why or " ".join(read_available(self._errors).split()) or "it ended without a word"
+            self.last_words = why or last_words(read_available(self._errors))
             if self.first >= 0:
                 os.close(self.first)
                 self.first = -1
@@ -244,8 +245,7 @@ async def start_keeper(tasks: TaskGroup, uids: range, shared: Iterable[str] = ()
     except (OSError, ValueError, SandboxError) as error:
         await end_process(process)
         ours.close()
-        words = " ".join(read_available(read).split())
-        raise SandboxError(f"The pool sandbox did not start: {words or error}") from error
+        raise SandboxError(f"The pool sandbox did not start: {last_words(read_available(read)) or error}") from error
     except BaseException:
         await end_process(process)
         ours.close()
@@ -311,10 +311,10 @@ async def end_process(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def read_available(fd: int) -> str:
+def read_available(fd: int) -> bytes:
     """Return the beginning of what a pipe holds, and close it."""
     with open(fd, "rb", buffering=0) as pipe:
-        return (pipe.read(ERROR_BYTES) or b"").decode(errors="replace") if select.select([fd], [], [], 0)[0] else ""
+        return (pipe.read(ERROR_BYTES) or b"") if select.select([fd], [], [], 0)[0] else b""
 
 
 def memory_file(content: bytes) -> int:

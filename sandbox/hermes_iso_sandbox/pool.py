@@ -9,10 +9,10 @@ A changed Confinement of the same home makes a new sandbox; the old one takes no
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from weakref import WeakValueDictionary
@@ -67,10 +67,11 @@ class Sandbox:
         self.leases = 0
         self.retired = False
         self.sessions: dict[str, Session] = {}
-        self.places = anyio.Semaphore(max(1, min(limits.turns, zygote.confinement.limits.processes // PROCESSES_PER_TURN)))
+        places = max(1, min(limits.turns, zygote.confinement.limits.processes // PROCESSES_PER_TURN))
+        self.places = anyio.Semaphore(places, fast_acquire=True)
         self.tasks = tasks
         self._limits = limits
-        self._spares: list[tuple[Forked, socket.socket]] = []
+        self._spares: list[tuple[Forked, UNIXSocketStream]] = []
         self._refilling = anyio.Lock()
 
     def is_usable(self) -> bool:
@@ -94,15 +95,15 @@ class Sandbox:
                 del self.sessions[idle]
         return kept
 
-    async def take(self, session: Session) -> tuple[Forked, socket.socket]:
+    async def take(self, session: Session) -> tuple[Forked, UNIXSocketStream]:
         """Return a turn process for one turn: a spare, or one forked into the session's own namespaces."""
         if session.shared:
             return await self.zygote.fork_turn(session.shared)
         while self._spares:
-            forked, sock = self._spares.pop()
+            forked, stream = self._spares.pop()
             if not forked.gone.is_set():
-                return forked, sock
-            sock.close()
+                return forked, stream
+            await stream.aclose()
         return await self.zygote.fork_turn()
 
     async def refill(self) -> None:
@@ -118,13 +119,13 @@ class Sandbox:
             if self.is_usable():
                 self._spares.append(spare)
             else:
-                spare[1].close()
+                await spare[1].aclose()
 
-    def drop(self) -> None:
+    async def drop(self) -> None:
         """Let go of what waited in it, after its end."""
         self.retired = True
-        for _, sock in self._spares:
-            sock.close()
+        for _, stream in self._spares:
+            await close(stream)
         self._spares.clear()
 
 
@@ -139,7 +140,7 @@ class Lease:
         self._bodies: list[bytes] = []
         self._bytes = 0
         self._events = 0
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock(fast_acquire=True)
 
     async def send(self, message: wire.HostMessage) -> None:
         """Send one message to the guest. Raise GuestDiedError when it is gone."""
@@ -211,8 +212,8 @@ class SandboxPool:
 
     def __init__(self, limits: PoolLimits = PoolLimits()) -> None:
         self._limits = limits
-        self._sandboxes: dict[Confinement, Sandbox] = {}
-        self._making: WeakValueDictionary[Confinement, _Making] = WeakValueDictionary()
+        self._sandboxes: dict[Path, Sandbox] = {}
+        self._making: WeakValueDictionary[Path, _Making] = WeakValueDictionary()
         self._tasks: TaskGroup | None = None
         self._tree: Tree | None = None
 
@@ -251,14 +252,13 @@ class SandboxPool:
             kept = sandbox.session(session)
             kept.leases += 1
             try:
-                forked, sock = await sandbox.take(kept)
+                forked, stream = await sandbox.take(kept)
                 try:
-                    async with await _stream(sock) as stream:
-                        with sandbox.watch.over(forked):
-                            yield Lease(forked, stream, Processes(kept, forked))
+                    with sandbox.watch.over(forked):
+                        yield Lease(forked, stream, Processes(kept, forked))
                 finally:
-                    sock.close()
                     await sandbox.zygote.kill(forked)
+                    await close(stream)
             finally:
                 kept.leases -= 1
         if not sandbox.retired:
@@ -310,32 +310,38 @@ class SandboxPool:
     @contextlib.asynccontextmanager
     async def _sandbox(self, confinement: Confinement) -> AsyncIterator[Sandbox]:
         """Hold the living sandbox of a confinement; a retired one ends when nobody holds it any more."""
-        making = self._making.setdefault(confinement, _Making())
-        async with making.lock:
-            sandbox = self._sandboxes.get(confinement)
-            if sandbox is None or not sandbox.is_usable():
-                sandbox = await self._make(confinement)
-            sandbox.leases += 1
+        home = confinement.home
+        sandbox = self._find(confinement)
+        if sandbox is None:
+            making = self._making.setdefault(home, _Making())
+            async with making.lock:
+                sandbox = self._find(confinement) or await self._make(confinement)
+        sandbox.leases += 1
         sandbox.watch.start(sandbox.tasks)
-        self._sandboxes[confinement] = self._sandboxes.pop(confinement, sandbox)  # the most recently used comes last
+        self._sandboxes[home] = self._sandboxes.pop(home, sandbox)  # the most recently used comes last
         try:
             yield sandbox
         finally:
             sandbox.leases -= 1
-            if not sandbox.leases and self._sandboxes.get(confinement) is not sandbox:
+            if not sandbox.leases and self._sandboxes.get(home) is not sandbox:
                 await self._end(sandbox)
+
+    def _find(self, confinement: Confinement) -> Sandbox | None:
+        """Return the living sandbox of a confinement. There is at most one for a home."""
+        found = self._sandboxes.get(confinement.home)
+        return found if found is not None and found.is_usable() and found.zygote.confinement == confinement else None
 
     async def _make(self, confinement: Confinement) -> Sandbox:
         """Start a sandbox, retiring older ones of the same home and the least recently used idle ones beyond the bound."""
         if self._tree is None or self._tasks is None:
             raise SandboxError("The pool is not open: use it in `async with`.")
-        for other in [each for each in self._sandboxes.values() if each.zygote.confinement.home == confinement.home]:
+        if (other := self._sandboxes.get(confinement.home)) is not None:
             await self._retire(other)
         idle = [each for each in self._sandboxes.values() if each.idle]
         for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
             await self._retire(other)
         sandbox = Sandbox(await self._tree.grow(confinement), self._tasks, self._limits)
-        self._sandboxes[confinement] = sandbox
+        self._sandboxes[confinement.home] = sandbox
         return sandbox
 
     async def _retire(self, sandbox: Sandbox) -> None:
@@ -351,13 +357,13 @@ class SandboxPool:
         self._forget(sandbox)
         with anyio.CancelScope(shield=True):
             await self._tree.fell(sandbox.zygote)
-            sandbox.drop()
+            await sandbox.drop()
 
     def _forget(self, sandbox: Sandbox) -> None:
         """Offer a sandbox to nobody any more."""
-        confinement = sandbox.zygote.confinement
-        if self._sandboxes.get(confinement) is sandbox:
-            del self._sandboxes[confinement]
+        home = sandbox.zygote.confinement.home
+        if self._sandboxes.get(home) is sandbox:
+            del self._sandboxes[home]
 
     def _start(self, function: Any) -> None:
         """Run something in the pool's own task group."""
@@ -365,6 +371,7 @@ class SandboxPool:
         self._tasks.start_soon(function)
 
 
-async def _stream(sock: socket.socket) -> UNIXSocketStream:
-    """Wrap the host's end of a turn's socket; reading it takes bytes alone, so a descriptor that a guest pushes is dropped."""
-    return await UNIXSocketStream.from_socket(sock)
+async def close(stream: UNIXSocketStream) -> None:
+    """Close a stream whatever cancels us."""
+    with anyio.CancelScope(shield=True):
+        await stream.aclose()

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.holder import start_holder
-from hermes_iso_sandbox.identity import HOST_UIDS
+from hermes_iso_sandbox.identity import HOST_UIDS, PASSING
 from hermes_iso_sandbox.launch import Keeper, start_keeper
 from hermes_iso_sandbox.template import Template, start_template
 from hermes_iso_sandbox.watch import Guard
@@ -43,7 +43,7 @@ class Tree:
         Raises SandboxError, UnsupportedSandboxError when a required limit can't be kept; cancelling ends what was started.
         """
         cgroup = self._guard.make(confinement)
-        uid = self._take_uid()
+        uid = self._take_uid() if confinement.uid is None else confinement.uid - self._uids.start
         try:
             keeper, template = await self._stand(confinement.python)
             holder = await start_holder(confinement, template.system, keeper, uid)
@@ -87,7 +87,7 @@ class Tree:
 
     def _take_uid(self) -> int:
         """Return a uid that no sandbox has, as the keeper counts."""
-        while (uid := 1 + secrets.randbelow(len(self._uids) - 1)) in self._taken:
+        while (uid := 1 + secrets.randbelow(PASSING - 1)) in self._taken:
             pass
         self._taken.add(uid)
         return uid

@@ -28,6 +28,8 @@ from hermes_iso_sandbox.zygote import Forked, Zygote
 
 TICK = 0.25
 """Seconds between two looks."""
+LINGER = 5.0
+"""Seconds for which a watch goes on after the last use, so that it is not started anew for every turn."""
 COUNT_EVERY = 30.0
 """Seconds after which directories are counted although free space has hardly changed."""
 PAUSE_FACTOR = 4.0
@@ -87,7 +89,7 @@ class Watch:
 
     async def admit(self) -> None:
         """Return when a turn may begin. Raise LimitError while the directories are over a limit."""
-        if self._counted_at is None or self._over:
+        if self._over:
             await self._count()
         if self._over:
             raise LimitError(self._over.limit, f"No turn was begun: {self._over}")
@@ -112,25 +114,34 @@ class Watch:
         """Look again and again until nothing runs any more."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._serve_directories)
-            while not self._sandbox.idle and not self._sandbox.zygote.dead.is_set():
-                if self._check_memory():
-                    await self._end_turns()
+            last_used = anyio.current_time()
+            while anyio.current_time() < last_used + LINGER and not self._sandbox.zygote.dead.is_set():
                 with anyio.move_on_after(TICK):
                     await self._sandbox.zygote.dead.wait()
+                if not self._sandbox.idle:
+                    last_used = anyio.current_time()
+                    if self._check_memory():
+                        await self._end_turns()
             self._active = False  # at once: whoever comes while the other task is ended needs a new watch
             tasks.cancel_scope.cancel()
 
     async def _serve_directories(self) -> None:
         """Count when it is time, and end what runs in a sandbox that is over a limit."""
+        took = 0.0
         while True:
+            await anyio.sleep(TICK + PAUSE_FACTOR * took)
             began = anyio.current_time()
-            if self._counted_at is None or began > self._counted_at + COUNT_EVERY or self._space.has_changed():
+            if not self._sandbox.idle and self._is_due(began):
                 await self._count()
                 if self._over:
                     self._blame(LimitError(self._over.limit, f"The turn was stopped: {self._over}"))
                     await self._end_processes()  # first, so that whoever hears of it finds the room that they held
                     await self._end_turns()
-            await anyio.sleep(TICK + PAUSE_FACTOR * (anyio.current_time() - began))
+            took = anyio.current_time() - began
+
+    def _is_due(self, now: float) -> bool:
+        """Return whether the directories are to be counted."""
+        return self._counted_at is None or now > self._counted_at + COUNT_EVERY or self._space.has_changed()
 
     async def _count(self) -> None:
         """Count, unless somebody else does at this moment and will have the answer."""

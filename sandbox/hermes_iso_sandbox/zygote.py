@@ -46,21 +46,25 @@ class Zygote:
         self.cgroup = cgroup
         self.dead = anyio.Event()
         self._control = control
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock(fast_acquire=True)
         self._numbers = itertools.count(1)
         self._forked: dict[int, Forked] = {}
         self._shares: dict[int, tuple[anyio.Event, list[bool]]] = {}
         self._settled = anyio.Event()  # it serves, or it never will
 
-    async def fork_turn(self, shared: int = 0) -> tuple[Forked, socket.socket]:
-        """Fork a turn process that waits for its request; return it and the host's end of its socket."""
+    async def fork_turn(self, shared: int = 0) -> tuple[Forked, UNIXSocketStream]:
+        """Fork a turn process that waits for its request; return it and the host's end of its channel.
+
+        Reading that takes bytes alone, so a descriptor that a guest pushes is dropped.
+        """
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:
             raise SandboxError(f"No turn process can be had: {error.strerror}.") from error
         with theirs:
             try:
-                return await self._spawn([theirs.fileno()], kind="turn", shared=shared), ours
+                forked = await self._spawn([theirs.fileno()], kind="turn", shared=shared)
+                return forked, await UNIXSocketStream.from_socket(ours)
             except BaseException:
                 ours.close()
                 raise

@@ -24,7 +24,7 @@ os.system('setsid sleep 77777 &')
 """
 ATTACKS = {
     "exits at once": ("os._exit(3)", 500, "guest_died"),
-    "kills itself": ("os.kill(os.getpid(), 9)", 500, "guest_died"),
+    "reads a bad pointer": ("import ctypes; ctypes.string_at(0)", 500, "guest_died"),
     "kills everything it can, then itself": ("os.kill(-1, 9); os._exit(0)", 500, "guest_died"),
     "closes its channel": ("sock.close(); time.sleep(60)", 500, "guest_died"),
     "speaks HTTP": ("sock.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n'); time.sleep(60)", 500, "protocol"),

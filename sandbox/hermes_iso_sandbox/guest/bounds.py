@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from hermes_iso_sandbox.guest import kernel
 
 NICE = 5
-OOM_SCORE = "500"
+OOM_SCORE = b"500"
 """Half of all memory: the kernel takes a turn long before it takes the gateway or the zygote."""
 
 
@@ -27,5 +27,6 @@ def join(procs: Iterable[int]) -> None:
 
 def die_first() -> None:
     """Let the kernel take this process, and what it starts, before others when memory runs out."""
-    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
-        file.write(OOM_SCORE)
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+    os.write(fd, OOM_SCORE)
+    os.close(fd)

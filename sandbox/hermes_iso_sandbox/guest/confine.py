@@ -28,6 +28,7 @@ FIXED_LIMITS = (
 )
 """Per process, or per user of the sandbox. Timers count as pending signals."""
 _TMPFS = kernel.MS_NOSUID | kernel.MS_NODEV
+_LOCKED = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _TMPFS | kernel.MS_NOEXEC
 _MASKED = ("acpi", "asound", "kallsyms", "kcore", "keys", "kmsg", "kpagecount", "kpageflags", "latency_stats",
            "sched_debug", "scsi", "slabinfo", "timer_list", "timer_stats", "vmallocinfo")  # fmt: skip
 _READ_ONLY = ("bus", "fs", "irq", "sys", "sysrq-trigger")
@@ -62,9 +63,9 @@ class Shared:
     mnt: int
 
 
-def confine(settings: Settings, shared: Shared | None) -> None:
+def confine(settings: Settings, found: Kernel, shared: Shared | None) -> None:
     """Put this process into its own namespaces and give up everything that it will not need."""
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # its init is not, and what is not owns no file of its own in /proc
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # an init is not, and what is not owns no file of its own in /proc
     bounds.die_first()
     off = settings.without
     ipc = 0 if "ipc" in off else kernel.CLONE_NEWIPC
@@ -81,13 +82,13 @@ def confine(settings: Settings, shared: Shared | None) -> None:
         kernel.unshare(kernel.CLONE_NEWNS | ipc)
         kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     if "proc" not in off:
-        _mount_proc()
+        _mount_proc(found)
     _set_limits(settings.limits)
     if "capabilities" not in off:
         kernel.set_capabilities()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # giving them up has taken it away
     if "landlock" not in off:
-        landlock.restrict(settings.writable, landlock.find_abi())
+        landlock.restrict(settings.writable, found.landlock)
     if "seccomp" not in off:
         seccomp.install_turn(execute=settings.execute)
 
@@ -109,24 +110,37 @@ def _mount_scratch(settings: Settings) -> None:
         os.symlink(points_to, path)
 
 
-def _mount_proc() -> None:
+@dataclass(frozen=True)
+class Kernel:
+    """What this kernel has, found once by the zygote: entries of /proc to cover or lock, and landlock's ABI."""
+
+    masked_directories: tuple[str, ...]
+    masked_files: tuple[str, ...]
+    read_only: tuple[str, ...]
+    landlock: int
+
+
+def look_at_kernel() -> Kernel:
+    """Return what there is to confine. An entry of /proc is there for every process or for none."""
+    masked = [path for name in _MASKED if os.path.exists(path := f"/proc/{name}")]
+    return Kernel(
+        masked_directories=tuple(path for path in masked if os.path.isdir(path)),
+        masked_files=tuple(path for path in masked if not os.path.isdir(path)),
+        read_only=tuple(path for name in _READ_ONLY if os.path.exists(path := f"/proc/{name}")),
+        landlock=landlock.find_abi(),
+    )
+
+
+def _mount_proc(found: Kernel) -> None:
     """Mount a /proc that shows this pid namespace alone, cover what tells of the host, and lock what could change it."""
     kernel.mount("proc", "/proc", "proc", _TMPFS | kernel.MS_NOEXEC)
-    for name in _MASKED:
-        path = f"/proc/{name}"
-        if os.path.isdir(path):
-            kernel.mount("tmpfs", path, "tmpfs", _TMPFS | kernel.MS_RDONLY, "size=4k,nr_inodes=1")
-        elif os.path.exists(path):
-            kernel.mount("/dev/null", path, flags=kernel.MS_BIND)
-    for name in _READ_ONLY:
-        path = f"/proc/{name}"
-        if os.path.exists(path):
-            kernel.mount(path, path, flags=kernel.MS_BIND | kernel.MS_REC)
-            kernel.mount(
-                "none",
-                path,
-                flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _TMPFS | kernel.MS_NOEXEC,
-            )
+    for path in found.masked_directories:
+        kernel.mount("tmpfs", path, "tmpfs", _TMPFS | kernel.MS_RDONLY, "size=4k,nr_inodes=1")
+    for path in found.masked_files:
+        kernel.mount("/dev/null", path, flags=kernel.MS_BIND)
+    for path in found.read_only:
+        kernel.mount(path, path, flags=kernel.MS_BIND | kernel.MS_REC)
+        kernel.mount("none", path, flags=_LOCKED)
 
 
 def _set_limits(limits: dict[str, int]) -> None:

@@ -1,8 +1,8 @@
-"""Be pid 1 of one turn or one command: reap what is orphaned, end when the worker ends, and so end everything.
+"""Be pid 1 of one command: reap what is orphaned, end when the worker ends, and so end everything.
 
-The worker is a child of this process, never this process itself: pid 1 ignores signals by default and inherits every
-orphan, and the programs that an agent runs expect neither. When pid 1 exits, the kernel kills all that is left in its pid
-namespace, and the zygote's waitpid() on it returns only when the namespace is empty.
+A program is never pid 1 itself: that ignores signals by default and inherits every orphan, and programs expect neither. When
+pid 1 exits, the kernel kills all that is left in its pid namespace, and the zygote's waitpid() on it returns only when the
+namespace is empty.
 """
 
 from __future__ import annotations

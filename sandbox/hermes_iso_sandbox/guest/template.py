@@ -21,6 +21,8 @@ from hermes_iso_sandbox.guest.turn import rehearse
 from hermes_iso_sandbox.guest.zygote import Zygote
 
 PACKET = 16
+REHEARSALS = 10
+"""How often the interpreter has to see code before it settles on a fast form: done here, no turn pays for it."""
 
 
 def main(control_fd: int) -> None:
@@ -29,7 +31,8 @@ def main(control_fd: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in pkgutil.walk_packages(guest.__path__, f"{guest.__name__}."):
         importlib.import_module(module.name)
-    rehearse()
+    for _ in range(REHEARSALS):
+        rehearse()
     gc.collect()
     gc.freeze()
     os.write(1, b"x")

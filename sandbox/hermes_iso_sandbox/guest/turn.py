@@ -14,6 +14,9 @@ from hermes_iso_sandbox.guest.narrow import narrow
 
 FIXED_NAMES = ("HOME", "HERMES_HOME", "USER")
 """Names that an agent's own .env can't change: the paths inside hang on them."""
+TURN_NAMES = ("HERMES_SESSION_ID", "HERMES_ISO_AGENT", "HERMES_ISO_SESSION_KEY", "HERMES_ISO_TURN_ID")
+"""The names that tell a turn which one it is."""
+_REHEARSAL = wire.encode(wire.TurnRequest("", "", "", "", "", [], "", "", [], 1, "echo"))
 ENGINES: dict[str, Callable[[wire.TurnRequest, Link], wire.TurnDone]] = {
     "native": native.take_turn,
     "echo": echo.take_turn,
@@ -24,13 +27,12 @@ ENGINES: dict[str, Callable[[wire.TurnRequest, Link], wire.TurnDone]] = {
 def rehearse() -> None:
     """Take a turn that asks for nothing, so that the first real one finds every page and name that it needs at hand."""
     ours, theirs = socket.socketpair()
-    before, cwd = dict(os.environ), os.getcwd()
     with ours, theirs:
-        ours.sendall(wire.encode(wire.TurnRequest("", "", "", "", "", [], "", "", [], 1, "echo")))
-        serve_turn(theirs, cwd, {}, ())
+        ours.sendall(_REHEARSAL)
+        serve_turn(theirs, ".", {}, ())
         ours.recv(1 << 12)
-    os.environ.clear()
-    os.environ.update(before)
+    for name in TURN_NAMES:
+        del os.environ[name]
 
 
 def serve_turn(sock: socket.socket, cwd: str, own_env: dict[str, str], writable: Sequence[str]) -> None:
@@ -74,13 +76,8 @@ def _answer(request: wire.TurnRequest, link: Link) -> wire.TurnDone | wire.TurnF
 
 def turn_environment(request: wire.TurnRequest, own_env: dict[str, str]) -> dict[str, str]:
     """Return what a turn adds to the environment: the agent's own .env, then the names that say which turn this is."""
-    return {
-        **own_env,
-        "HERMES_SESSION_ID": request.session_id,
-        "HERMES_ISO_AGENT": request.agent,
-        "HERMES_ISO_SESSION_KEY": request.session_key,
-        "HERMES_ISO_TURN_ID": request.turn_id,
-    }
+    values = (request.session_id, request.agent, request.session_key, request.turn_id)
+    return {**own_env, **dict(zip(TURN_NAMES, values, strict=True))}
 
 
 def read_env_file(path: str | None) -> dict[str, str]:

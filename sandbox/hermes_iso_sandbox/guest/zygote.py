@@ -18,6 +18,7 @@ To the host: {"t": "ready"}, {"t": "exited", "id", "status"} (its pid namespace 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import select
@@ -28,13 +29,14 @@ from typing import Any
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest import bounds, kernel
-from hermes_iso_sandbox.guest.confine import Settings, Shared, bound_user_namespace, confine, harden
+from hermes_iso_sandbox.guest.confine import Kernel, Settings, Shared, bound_user_namespace, confine, harden, look_at_kernel
 from hermes_iso_sandbox.guest.init import become_init, hide, reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
 from hermes_iso_sandbox.guest.usage import Usage
 
 TURN_FD = 3
 MAX_FDS = 16
+SHARE_TIMEOUT = 2.0
 
 
 class Zygote:
@@ -45,8 +47,9 @@ class Zygote:
         self._reader = wire.FrameReader()
         self._fds: deque[int] = deque()
         self._pids: dict[int, int] = {}
+        self._confined: dict[int, int] = {}
         self._pidfds: dict[int, int] = {}
-        self._confined: dict[int, socket.socket] = {}
+        self._kernel: Kernel | None = None
         self._shared: dict[int, Shared] = {}
         self._settings: Settings | None = None
         self._own_pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
@@ -87,6 +90,7 @@ class Zygote:
         os.environ.update(env)
         if not {"capabilities", "proc"} & set(self._settings.without):
             _in_child(bound_user_namespace)
+        self._kernel = look_at_kernel()
         harden(self._settings.without)
         gc.freeze()
         self._send(t="ready")
@@ -97,12 +101,11 @@ class Zygote:
         assert self._settings is not None
         if "pid" not in self._settings.without:
             kernel.unshare(kernel.CLONE_NEWPID)
-        self._confined[id], done = socket.socketpair()
+        confined = self._confined[id] = os.eventfd(0)
         pid = os.fork()
         if pid == 0:
-            self._become(kind, fds, self._shared.get(shared), command, done)
+            self._become(kind, fds, self._shared.get(shared), {**command, "confined": confined})
         kernel.setns(self._own_pid_namespace, kernel.CLONE_NEWPID)
-        done.close()
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
@@ -110,52 +113,52 @@ class Zygote:
         self._pidfds[pidfd] = id
         self._poll.register(pidfd, select.POLLIN)
 
-    def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any], done: socket.socket) -> None:
-        """Be pid 1 of what was asked for: fork the worker at once, and reap until it ends. Never returns.
+    def _become(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any]) -> None:
+        """Be pid 1 of what was asked for. Never returns.
 
-        The worker confines itself, so that this process touches as little memory as it can.
+        A turn is that itself: one process less to fork, to hold and to end for each. A command gets an init before it, because
+        programs do not expect to be pid 1, which ignores signals and inherits every orphan.
         """
         status = 125
         assert self._settings is not None
         try:
-            if "init" not in self._settings.without:
-                # A signal to a group asks for the uid, not for the pid namespace: this one's has the zygote in it.
+            whole = "init" not in self._settings.without
+            if whole:  # a signal to a group asks for the uid, not for the pid namespace: this one's has the zygote in it
                 os.setpgid(0, 0)
-                hide()
-            worker = os.fork()
-            if worker == 0:
-                self._work(kind, fds, shared, command, done)
-            become_init(keep="descriptors" in self._settings.without)
-            status = reap_until(worker)
+            if kind == "command":
+                if whole:
+                    hide()
+                if (worker := os.fork()) != 0:
+                    become_init(keep="descriptors" in self._settings.without)
+                    status = reap_until(worker)
+                    return
+            self._work(kind, fds, shared, command)
+            status = 0
         finally:
             os._exit(status)
 
-    def _work(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any], done: socket.socket) -> None:
-        """Confine this process, then do the work of a turn or become the command. Never returns."""
-        status = 125
-        try:
-            assert self._settings is not None
-            usage = Usage(**command) if kind == "usage" else None
-            if usage:
-                usage.add_held_open()
-            confine(self._settings, shared)
-            _tell_namespaces(done)
-            _place_fds(kind, fds, keep="descriptors" in self._settings.without)
-            if usage:
-                usage.report(1)
-                status = 0
-            elif kind == "turn":
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                rehearse()
-                gc.enable()
-                settings = self._settings
-                serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, settings.own_env, settings.writable)
-                status = 0
-            else:
-                env = {**os.environ, **self._settings.own_env, **command["env"]}
-                run_command(command["argv"], command["cwd"] or self._settings.cwd, env, execute=self._settings.execute)
-        finally:
-            os._exit(status)
+    def _work(self, kind: str, fds: list[int], shared: Shared | None, command: dict[str, Any]) -> None:
+        """Confine this process, then do the work of a turn, count, or become the command."""
+        settings = self._settings
+        assert settings is not None
+        confined = command.pop("confined")
+        usage = Usage(**command) if kind == "usage" else None
+        if usage:
+            usage.add_held_open()
+        assert self._kernel is not None
+        confine(settings, self._kernel, shared)
+        os.eventfd_write(confined, 1)
+        _place_fds(kind, fds, keep="descriptors" in settings.without)
+        if usage:
+            usage.report(1)
+        elif kind == "turn":
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            rehearse()
+            gc.enable()
+            serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, settings.own_env, settings.writable)
+        else:
+            env = {**os.environ, **settings.own_env, **command["env"]}
+            run_command(command["argv"], command["cwd"] or settings.cwd, env, execute=settings.execute)
 
     def _on_kill(self, id: int) -> None:  # noqa: A002  # the frame's key
         """End what was forked under `id`, if it still lives."""
@@ -165,13 +168,12 @@ class Zygote:
     def _on_share(self, id: int, shared: int) -> None:  # noqa: A002  # the frame's key
         """Keep the network and mount namespace of a living turn, for the background processes of its session.
 
-        Until the turn has confined itself its namespaces are this process's own, which nobody may share.
+        Until the turn has confined itself its namespaces are not what they will be, so that is waited for. Who asks has a turn
+        that was forked a while ago, and there is hardly ever anything to wait for.
         """
-        confined = self._confined.get(id)
-        if confined is not None:
-            _, fds, _, _ = socket.recv_fds(confined, 1, 2)
-            if len(fds) == 2:
-                self._shared[shared] = Shared(*fds)
+        if id in self._pids and select.select([self._confined[id]], [], [], SHARE_TIMEOUT)[0]:
+            with contextlib.suppress(OSError):
+                self._shared[shared] = _namespaces_of(self._pids[id])
         self._send(t="shared", shared=shared, ok=shared in self._shared)
 
     def _on_unshare(self, shared: int) -> None:
@@ -186,7 +188,7 @@ class Zygote:
         number = self._pidfds.pop(pidfd)
         self._poll.unregister(pidfd)
         os.close(pidfd)
-        self._confined.pop(number).close()
+        os.close(self._confined.pop(number))
         _, status = os.waitpid(self._pids.pop(number), 0)
         code = os.waitstatus_to_exitcode(status)
         self._send(t="exited", id=number, status=code if code >= 0 else 128 - code)
@@ -207,10 +209,14 @@ def _in_child(function: Any) -> None:
         raise OSError(f"{function.__name__} failed")
 
 
-def _tell_namespaces(done: socket.socket) -> None:
-    """Hand the zygote the namespaces that this process made for itself, for a session's background processes."""
-    fds = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in ("net", "mnt")]
-    socket.send_fds(done, [b"x"], fds)
+def _namespaces_of(turn: int) -> Shared:
+    """Open the namespaces of a turn. Raises OSError when it is gone."""
+    net = os.open(f"/proc/{turn}/ns/net", os.O_RDONLY)
+    try:
+        return Shared(net, os.open(f"/proc/{turn}/ns/mnt", os.O_RDONLY))
+    except OSError:
+        os.close(net)
+        raise
 
 
 def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:

@@ -39,6 +39,8 @@ def home(tmp_path):
         (["agent", "list", "--home", ""], "--home"),
         (["route", "explain"], "--platform"),
         (["route", "explain", "--platform", "a", "--platform", "b"], "--platform"),
+        (["bench", "turns", "--n", "0"], "--n"),
+        (["home", "chown"], "NAME"),
         (["chat", "-q"], "-q"),
         (["chat", "-q", " "], "-q"),
         (["chat", "--session", ""], "--session"),

@@ -62,7 +62,7 @@ async def test_turn_relays_what_it_shows_in_order(tmp_path: Path) -> None:
         ((), "guest_died", "killed"),
         ((ProtocolError("It sent no message."),), "protocol", "no message"),
         ((FloodError("It sent too much."),), "flood", "too much"),
-        ((SandboxError("bwrap: /secret/path"),), "internal", "log says why"),
+        ((SandboxError("bwrap: /secret/path"),), "internal", "log and `hermes-iso doctor` say why"),
         ((ValueError("a bug"),), "internal", "log says what"),
         ((wire.TurnFailed("guest_error", "It\nfailed."),), "guest_error", "It failed."),
         ((wire.TurnFailed("rate_limited", "Invented."),), "guest_error", "Invented."),

@@ -11,34 +11,12 @@ from hermes_iso_sandbox.capability import (
     bwrap_check,
     cgroup_check,
     landlock_check,
-    namespace_fix,
+    proc_check,
     require,
     seccomp_check,
     uid_check,
 )
 from hermes_iso_sandbox.cgroups import Found, Place
-
-
-@pytest.mark.parametrize(
-    ("switch", "value", "fix"),
-    [
-        ("proc/sys/kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
-        ("proc/sys/user/max_user_namespaces", "0", "user.max_user_namespaces"),
-        ("proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "apparmor_parser"),
-    ],
-)
-def test_namespace_fix_names_the_switch_that_is_off(tmp_path: Path, switch: str, value: str, fix: str) -> None:
-    """Each kernel switch that forbids user namespaces has its own fix (values as recorded on such systems)."""
-    (tmp_path / switch).parent.mkdir(parents=True)
-    (tmp_path / switch).write_text(value + "\n", encoding="ascii")
-    assert fix in namespace_fix(tmp_path)
-
-
-def test_namespace_fix_speaks_of_containers_when_every_switch_is_on(tmp_path: Path) -> None:
-    """Without a switch to blame, the likely place is a container; --privileged is never proposed."""
-    fix = namespace_fix(tmp_path)
-    assert "seccomp" in fix
-    assert "--privileged" not in fix
 
 
 @pytest.mark.parametrize(
@@ -112,3 +90,10 @@ def test_cgroup_check_tells_what_is_missing_and_never_keeps_a_sandbox_from_start
     assert Capabilities((found,)).ok
     require(Capabilities((found,)))
     assert cgroup_check(Found((Place(2, Path("/x"), frozenset({"memory", "pids", "cpu"})),))).fix == ""
+
+
+def test_proc_check_sees_whether_proc_is_there(tmp_path: Path) -> None:
+    """Where /proc is not mounted, that is told, and not what could not be read there."""
+    assert not proc_check(tmp_path).ok
+    assert "mount -t proc" in proc_check(tmp_path).fix
+    assert proc_check(Path("/")).ok

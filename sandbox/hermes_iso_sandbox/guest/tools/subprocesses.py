@@ -2,6 +2,8 @@
 
 A shell is done when it exits, although a daemon that it started may hold its output pipe open for ever. So the end of the
 process is watched, not the end of the pipe; what is in the pipe by then is read without blocking, and the pipe is closed.
+
+A turn is pid 1 of its pid namespace, so what a command leaves behind becomes its child: it is reaped here.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ HEAD, TAIL = 1 << 18, 1 << 19
 READ_SIZE = 1 << 16
 DRAIN_READS = 32
 """Most reads after the end: a daemon that keeps writing must not keep the turn."""
+REAP_EVERY = 1.0
+"""Seconds between two looks for orphans while a command runs: until then they count among the agent's processes."""
 TERM_GRACE = 0.5
 """Seconds between asking and forcing a command that ran out of time."""
 
@@ -120,7 +124,8 @@ def _watch(bench: Bench, process: subprocess.Popen[bytes], output: Output, deadl
             selector.register(bench.link, selectors.EVENT_READ)
             selector.register(pidfd, selectors.EVENT_READ)
             while (left := deadline - time.monotonic()) > 0:
-                ready = {key.fileobj for key, _ in selector.select(left)}
+                ready = {key.fileobj for key, _ in selector.select(min(left, REAP_EVERY))}
+                reap_orphans(process.pid)
                 if process.stdout in ready and not _read(process.stdout.fileno(), output):
                     selector.unregister(process.stdout)
                 if bench.link in ready and bench.link.poll_interrupt():
@@ -132,6 +137,15 @@ def _watch(bench: Bench, process: subprocess.Popen[bytes], output: Output, deadl
         os.close(pidfd)
     _end_group(process)
     return False
+
+
+def reap_orphans(child: int) -> None:
+    """Reap every dead child of this process but `child`, whose status is waited for; only pid 1 inherits any."""
+    if os.getpid() != 1:
+        return
+    with suppress(ChildProcessError):
+        while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None and dead.si_pid != child:
+            os.waitpid(dead.si_pid, 0)
 
 
 def _read(pipe: int, output: Output) -> bool:

@@ -1,12 +1,11 @@
-"""Time a turn, alone and through HTTP, and print how it was run.
+"""Time turns through HTTP, and print how it was run. What a turn costs without HTTP: `hermes-iso bench turns`.
 
-    python bench/turn_latency.py [--turns N]
+    python bench/http_latency.py [--turns N]
 
-Three measurements, each printed with p50 and p99 in milliseconds:
-  pool    an isolated echo turn: lease, request, answer, and everything of it dead again
+Two measurements, with p50 and p99 in milliseconds:
   http    a chat completion with the built-in offline model, one client
   fair    16 clients at once, half on each of two agents: the slowest client's p50 over the fastest's
-The HTTP part starts `hermes-iso run --demo` as a process of its own. Exit 1 when a target is missed.
+It starts `hermes-iso run --demo` as a process of its own. Exit 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -19,17 +18,12 @@ import re
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import httpx
 import trio
 
-from hermes_iso_sandbox import Confinement, SandboxPool, wire
-
-TARGETS = {"pool": 10.0, "http": 40.0, "fair": 2.0}
-REQUEST = wire.TurnRequest("bench", "agent", "key", "session", "hello", [], "", "", [], 5, "echo")
+TARGETS = {"http": 40.0, "fair": 2.0}
 
 
 def row(name: str, seconds: list[float]) -> float:
@@ -38,24 +32,6 @@ def row(name: str, seconds: list[float]) -> float:
     p50, p99 = statistics.median(ordered) * 1e3, ordered[int(len(ordered) * 0.99)] * 1e3
     print(f"{name:<34} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   n {len(ordered)}")
     return p50
-
-
-async def time_pool(turns: int) -> tuple[list[float], list[float]]:
-    """Return seconds to the reply and seconds until the lease has ended, for each turn."""
-    replies, wholes = [], []
-    with tempfile.TemporaryDirectory() as home:
-        confinement = Confinement(home=Path(home), cwd="/home/agent", env=(("PATH", "/usr/bin:/bin"), ("HOME", "/home/agent")))
-        async with SandboxPool() as pool:
-            await pool.warm(confinement)
-            for _ in range(turns):
-                start = time.perf_counter()
-                async with pool.lease(confinement, session="bench") as lease:
-                    await lease.send(REQUEST)
-                    await lease.receive()
-                    replies.append(time.perf_counter() - start)
-                wholes.append(time.perf_counter() - start)
-                await trio.sleep(0.01)  # a spare is forked between turns, as between real messages
-    return replies, wholes
 
 
 async def one_client(client: httpx.AsyncClient, url: str, turns: int, seconds: list[float]) -> None:
@@ -89,9 +65,7 @@ def main() -> int:
     turns = parser.parse_args().turns
     who = "root" if os.geteuid() == 0 else "an ordinary user"
     print(f"{platform.python_version()} on {platform.system()} {platform.release()}, {os.cpu_count()} cores, as {who}")
-    replies, wholes = trio.run(time_pool, turns)
-    found = {"pool": row("isolated echo turn, reply", replies)}
-    row("isolated echo turn, all dead", wholes)
+    found = {}
     demo = subprocess.Popen(
         [sys.executable, "-m", "hermes_iso", "run", "--demo", "--port", "0"],
         stdout=subprocess.PIPE,

@@ -1,0 +1,1 @@
+"""`bench turns`: what isolation costs, measured on the sandbox pool against a warm process without any."""
