@@ -140,6 +140,20 @@ def background(command):
     return call('start', command=command)['session_id']
 
 
+def in_command(code):
+    """Run Python as a command of this session, below an init; report each line of it that begins with `hole`."""
+    script = f'/workspace/{MARK}.py'
+    write(script, code + "\nprint('done', flush=True)\nimport time\ntime.sleep(20)")
+    name = background(f'exec {sys.executable} -I {script}')
+    told = lambda: call('poll', session_id=name)['output']
+    came = wait_for(lambda: 'done' in told() or 'Traceback' in told())
+    for line in told().splitlines():
+        if line.startswith('hole'):
+            hole(line)
+    control(came and 'done' in told(), f'the command came to its end: {told()}')
+    call('kill', session_id=name)
+
+
 def wait_for(condition, seconds=10):
     """Wait until a condition holds; return whether it came to that."""
     end = time.monotonic() + seconds

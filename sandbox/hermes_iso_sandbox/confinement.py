@@ -14,7 +14,7 @@ LAYERS = frozenset({"seccomp", "landlock", "capabilities", "proc", "pid", "init"
 
 seccomp: the system call filter. landlock: its rules. capabilities: giving them up, no_new_privs, no further user namespace.
 proc: a /proc of its own with masks (off: the host's). pid: a pid namespace per turn.
-init: hiding a turn's first process from it, and a process group of its own.
+init: hiding a command's first process from it, and a process group of its own for each turn and command.
 net, ipc: a namespace of that kind per turn (off: the host's).
 tmp: a fresh /tmp and /dev/shm (off: the host's). system: the read-only root. descriptors: closing all others.
 """

@@ -223,7 +223,14 @@ for way in ('/../..', '//..//..', ROOT + '/..', CWD + '/../../../..', ROOT.repla
 """,
         _VIEW,
     ),
-    Probe("F10", "fs", "symlink in the workspace to a directory of the host, written through", write_through_symlink, _VIEW),
+    Probe(
+        "F10",
+        "fs",
+        "symlink in the workspace to a directory of the host, written through",
+        write_through_symlink,
+        _VIEW,
+        alone=True,
+    ),
     Probe("F11", "fs", "leave a setuid or setgid file on the host", set_id_bits, layers("seccomp")),
     Probe("F12", "fs", "hard link of another tenant's file into the workspace", link_peers_file, _VIEW),
     Probe(

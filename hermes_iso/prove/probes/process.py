@@ -96,24 +96,23 @@ async def kill_launcher(trial: Trial) -> str:
 
 async def own_processes(trial: Trial) -> str:
     """P23: every number that a process of the pool has, on the host or in a pid namespace of its own."""
-    numbers = {2, 3, 4}
+    numbers = {1, 2, 3, 4}
     for entry in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
             fields = dict(line.split(":", 1) for line in entry.read_text(encoding="utf-8").splitlines() if ":" in line)
             if len(every := fields["NSpid"].split()) > 1:
                 numbers |= {int(each) for each in every}
     look = """
-own = {0, 1, os.getpid()}
+own = {0, os.getpid()}
 for number in set(NUMBERS) - own:
     for act in (lambda: os.kill(number, 0), lambda: os.close(os.pidfd_open(number)), lambda: os.getpgid(number),
                 lambda: os.getsid(number), lambda: os.sched_getaffinity(number), lambda: resource.prlimit(number, 0),
                 lambda: os.getpriority(os.PRIO_PROCESS, number), lambda: os.stat(f'/proc/{number}')):
         if attempt(act) == 0:
             hole(f'process {number} answers')
-control(len(NUMBERS) > 5 and os.getpid() in (2, 3) or PLAYED, 'there are numbers to try')
+control(len(NUMBERS) > 5, 'there are numbers to try')
 """
-    played = "pid" in trial.stage.layers
-    return evidence(await trial.attack(look, NUMBERS=sorted(numbers), PLAYED=played))
+    return evidence(await trial.attack(look, NUMBERS=sorted(numbers)))
 
 
 async def host_uid(trial: Trial) -> str:
@@ -160,11 +159,11 @@ for name in ('process_vm_readv', 'process_vm_writev'):
         "process",
         "find other processes of the sandbox in /proc (zygote, spares, other turns)",
         """
-own = {'1', str(os.getpid())}
+own = {str(os.getpid())}
 for name in os.listdir('/proc'):
     if name.isdigit() and name not in own:
         hole(f'process {name}: {read(f"/proc/{name}/comm")}')
-control(os.getpid() != 1, 'the turn is not pid 1')
+control(str(os.getpid()) in os.listdir('/proc'), 'the turn itself is there')
 """,
         layers("pid"),
     ),
@@ -309,20 +308,28 @@ if 'uid=0' in text:
     Probe(
         "P21",
         "process",
-        "look into the turn's init, change it or end it (/proc/1)",
+        "look into the init of a command, change it or end it (/proc/1)",
         """
-control(b'PPid' in read('/proc/1/status'), 'init is there')
+in_command('''
+import os, signal, time
+def attempt(what, function, *arguments):
+    try:
+        if function(*arguments) not in (b'', None):
+            print('hole', what, flush=True)
+    except OSError:
+        pass
+assert os.getpid() != 1 and 'PPid' in open('/proc/1/status').read()
 for name in ('environ', 'maps', 'smaps', 'mem', 'auxv', 'io', 'syscall', 'stack', 'pagemap', 'personality'):
-    if read(f'/proc/1/{name}'):
-        hole(f'/proc/1/{name} can be read')
+    attempt(name + ' can be read', lambda: open('/proc/1/' + name, 'rb', 0).read(16))
 for name in ('root', 'cwd', 'exe', 'ns/mnt', 'ns/user', 'ns/net'):
-    denied(f'/proc/1/{name} can be followed', os.readlink, f'/proc/1/{name}')
+    attempt(name + ' can be followed', os.readlink, '/proc/1/' + name)
 for name in ('map_files', 'root/workspace', 'cwd/'):
-    denied(f'/proc/1/{name} can be listed', os.listdir, f'/proc/1/{name}')
-denied('/proc/1/mem opens for writing', os.open, '/proc/1/mem', os.O_WRONLY)
+    attempt(name + ' can be listed', os.listdir, '/proc/1/' + name)
+attempt('mem opens for writing', os.open, '/proc/1/mem', os.O_WRONLY)
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGSTOP, signal.SIGKILL):
     os.kill(1, number)
 time.sleep(0.05)
+''')
 """,
         layers("init"),
     ),
@@ -331,10 +338,15 @@ time.sleep(0.05)
         "process",
         "a process group in common with the zygote or with other turns (kill(0) asks for the uid alone)",
         """
-for name, group in (('of the turn', os.getpgid(0)), ('of init', os.getpgid(1))):
-    if group == 0:
-        hole(f'the process group {name} was made outside of the turn')
+if os.getpgid(0) == 0:
+    hole('the process group was made outside of the turn')
 control(os.kill(0, 0) is None, 'there is a group')
+in_command('''
+import os
+for pid in (0, 1):
+    if os.getpgid(pid) == 0:
+        print('hole a group was made outside of the command')
+''')
 """,
         layers("init"),
     ),

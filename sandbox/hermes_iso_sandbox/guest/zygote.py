@@ -123,13 +123,11 @@ class Zygote:
         status = 125
         assert self._settings is not None
         try:
-            visible = "init" in self._settings.without
-            if not visible:
-                os.setpgid(
-                    0, 0
-                )  # a signal to a group asks for the uid, not for the pid namespace, and this one has the zygote in it
+            whole = "init" not in self._settings.without
+            if whole:  # a signal to a group asks for the uid, not for the pid namespace: this one's has the zygote in it
+                os.setpgid(0, 0)
             if kind == "command":
-                if not visible:
+                if whole:
                     hide()
                 if (worker := os.fork()) != 0:
                     become_init(keep="descriptors" in self._settings.without)
