@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 8642
 
 .DEFAULT_GOAL := help
-.PHONY: help run key setup test test-all check unit unprivileged other-python lint format lock bench bench-http clean bubblewrap
+.PHONY: help run key setup test test-all check unit unprivileged lint format lock bench bench-http clean bubblewrap
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -25,9 +25,12 @@ $(VENV)/.ready: requirements.lock pyproject.toml tools/venv.sh
 	@sh tools/venv.sh $(VENV)
 	@touch $@
 
-test: check unit unprivileged other-python  ## everything that has to hold: style, types, borders, tests
+test: check unit unprivileged  ## what has to hold for every change, in under 10 minutes: style, types, borders, tests
 
-test-all: test  ## the same as test, for now
+test-all: check  ## all of it: also the long tests, as root and as an ordinary user, and another Python where there is one
+	$(BIN)/python -m pytest
+	@sh tools/test-unprivileged.sh $(BIN)/python -m sandbox
+	@sh tools/test-other-python.sh $(BIN)/python
 
 check: setup  ## style, types and import borders
 	$(BIN)/ruff check .
@@ -36,13 +39,10 @@ check: setup  ## style, types and import borders
 	$(BIN)/lint-imports
 
 unit: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long"
 
 unprivileged: unit
-	@sh tools/test-unprivileged.sh $(BIN)/python
-
-other-python: unprivileged
-	@sh tools/test-other-python.sh $(BIN)/python
+	@sh tools/test-unprivileged.sh $(BIN)/python -m "sandbox and not long" tests/border tests/leaks
 
 lint: check  ## the same as check
 

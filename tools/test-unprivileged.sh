@@ -1,6 +1,6 @@
 #!/bin/sh
 # Run the tests that start real sandboxes once more as an unprivileged user, when root runs the tests; else do nothing.
-# Argument: the Python of the virtual environment whose packages are used.
+# Arguments: the Python of the virtual environment whose packages are used, and which tests, as pytest takes them.
 #
 # The user is a bare uid without an entry in /etc/passwd, so that nothing is left on the machine. The checkout, its
 # environment and even its interpreter may lie where only root can read (below /root): the user gets copies of the first two
@@ -8,6 +8,7 @@
 set -eu
 [ "$(id -u)" = 0 ] || exit 0
 python=$1
+shift
 uid=61234
 
 work=$(mktemp -d /tmp/hermes-iso-test-XXXXXX)
@@ -36,4 +37,4 @@ fi
 chown -R "$uid:$uid" "$work"
 cd "$work/tree"
 env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$work/home" TMPDIR="$work/tmp" LANG=C.UTF-8 \
-    $as_user "$work/venv/bin/python" -m pytest -m sandbox -p no:cacheprovider
+    $as_user "$work/venv/bin/python" -m pytest -p no:cacheprovider "$@"

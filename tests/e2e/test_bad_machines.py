@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.gateways import PATHS, ROOT, environment, hermes_iso
 
+pytestmark = pytest.mark.long
+
 PYTHON = (sys.executable, "-m", "hermes_iso")
 NO_USERNS = ("unshare", "-Ur", "sh", "-c", 'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"', "sh")
 DENIED = (sys.executable, str(ROOT / "tests" / "support" / "deny_namespaces.py"))

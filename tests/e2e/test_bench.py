@@ -10,6 +10,8 @@ import pytest
 from hermes_iso.bench_turns.run import Scale, benchmark
 from tests.support.gateways import hermes_iso
 
+pytestmark = pytest.mark.long
+
 FIXED = {"warm_echo_us", "isolated_echo_us", "ratio_echo", "ratio_tool", "activation_ms", "mb_per_idle_agent",
          "turns_per_s", "dead_after_reply_ms"}  # fmt: skip
 

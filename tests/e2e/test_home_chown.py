@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.gateways import environment, hermes_iso
 
+pytestmark = pytest.mark.long
+
 SCRIPT = r"""
 hermes() { "$PY" -m hermes_iso "$@"; }
 mount -t ramfs -o mode=755 none "$RAM"; H=$RAM/home

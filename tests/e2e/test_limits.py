@@ -10,6 +10,8 @@ import pytest
 from hermes_iso_sandbox.cgroups import find
 from tests.support.gateways import KEY, hermes_iso, running_gateway
 
+pytestmark = pytest.mark.long
+
 UNBOUNDED = [name for name in ("memory", "cpu") if name in find().missing]
 
 

@@ -15,6 +15,8 @@ import pytest
 from tests.support.gateways import environment
 from tests.support.pools import living
 
+pytestmark = pytest.mark.long
+
 SOME = "E01,E09,E13,E15,F03,F15,F23,F27,F29,P01,P21,P22,N04,N11,K02,K13,K16,R09,R20,S05,S08,X03,X11,G01,G11,T03,T11,T12,O02,O03"
 ONE_PER_LAYER = "E01,E09,F01,F06,F27,P01,P05,P13,P21,N04,K02,R09,S05,S07,X03,G01,T03,T10"
 
