@@ -66,8 +66,9 @@ class Confinement:
 
     home: the profile on the host; without `binds` it appears writable at /home/agent.
     binds, files, symlinks: the composed view; a symlink is (path inside, what it points to).
-    env: what every process inside starts with. No secret belongs here: a sandbox's first process shows it in /proc.
-    env_file: path inside of a KEY=VALUE file that a turn reads for its tools (the agent's own .env).
+    env: what every process inside starts with.
+    env_file: path inside of a generated KEY=VALUE file (the agent's own .env) that turns and commands have in their environment
+    as well; it is read once, when the sandbox is made.
     cwd: where a turn starts.
     uid: the host uid that a root gateway has to run this sandbox as, for homes whose file system can't map owners; the
     directories belong to it already. None: one of the pool's own, through id-mapped mounts. An ordinary user's counts always.

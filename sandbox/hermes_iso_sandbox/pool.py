@@ -42,7 +42,7 @@ COSTLY = 0.001
 """Seconds of reading after which a message is followed by a pause of PAUSE_FACTOR times as long."""
 PAUSE_FACTOR = 4
 PROCESSES_PER_TURN = 4
-"""Of a sandbox's processes so many have to be there for each turn that it takes at a time: two are the turn itself."""
+"""Of a sandbox's processes so many have to be there for each turn that it takes at a time: one is the turn itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +298,11 @@ class SandboxPool:
             with contextlib.suppress(LimitError):
                 await sandbox.watch.admit()
 
+    @property
+    def interpreter_hidden(self) -> bool:
+        """Whether mountinfo inside keeps to itself where the interpreter lies on the host, as far as one was started."""
+        return self._tree is None or self._tree.interpreter_hidden
+
     def statistics(self) -> Mapping[str, int]:
         """Return counts: sandboxes, leases, background processes."""
         sandboxes = self._sandboxes.values()
@@ -323,8 +328,10 @@ class SandboxPool:
             yield sandbox
         finally:
             sandbox.leases -= 1
-            if not sandbox.leases and self._sandboxes.get(home) is not sandbox:
-                await self._end(sandbox)
+            if not sandbox.leases:
+                sandbox.watch.settle()
+                if self._sandboxes.get(home) is not sandbox:
+                    await self._end(sandbox)
 
     def _find(self, confinement: Confinement) -> Sandbox | None:
         """Return the living sandbox of a confinement. There is at most one for a home."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 
 import anyio
 
@@ -34,18 +35,18 @@ class Template:
         """Return whether it can fork."""
         return not self._started.ended.is_set()
 
-    async def fork_zygote(self, holder: int, control: int, shared: int = 0) -> None:
-        """Fork a zygote into the namespaces of a holder (a pidfd), with its end of the control socket.
+    async def fork_zygote(self, control: int, procs: Sequence[int], shared: int = 0) -> None:
+        """Fork a zygote with its end of the control socket; it joins the groups of `procs` and waits there for its holder.
 
         shared: the kinds of namespaces (CLONE_NEW*) that it is in already, because the self-test keeps the host's.
 
         Raises SandboxError when the template is gone.
         """
         try:
-            socket.send_fds(self._control, [b"%d" % shared], [holder, control])
+            socket.send_fds(self._control, [b"%d" % shared], [control, *procs])
         except BlockingIOError:
             await anyio.wait_writable(self._control)
-            await self.fork_zygote(holder, control, shared)
+            await self.fork_zygote(control, procs, shared)
         except OSError as error:
             raise SandboxError("The template is gone.") from error
 

@@ -17,7 +17,7 @@ from hermes_iso_sandbox.identity import HOST_UIDS, PASSING
 from hermes_iso_sandbox.launch import Keeper, start_keeper
 from hermes_iso_sandbox.template import Template, start_template
 from hermes_iso_sandbox.watch import Guard
-from hermes_iso_sandbox.zygote import Zygote, start_zygote
+from hermes_iso_sandbox.zygote import Zygote, begin_zygote, start_zygote
 
 
 class Tree:
@@ -46,8 +46,13 @@ class Tree:
         uid = self._take_uid() if confinement.uid is None else confinement.uid - self._uids.start
         try:
             keeper, template = await self._stand(confinement.python)
-            holder = await start_holder(confinement, template.system, keeper, uid)
-            return await start_zygote(holder, template, cgroup, self._tasks)
+            control = await begin_zygote(confinement, template, cgroup)
+            try:
+                holder = await start_holder(confinement, template.system, keeper, uid)
+            except BaseException:
+                control.close()
+                raise
+            return await start_zygote(control, holder, cgroup, self._tasks)
         except BaseException:
             self._guard.remove(cgroup)
             self._taken.discard(uid)
@@ -58,6 +63,11 @@ class Tree:
         await zygote.end()
         self._guard.remove(zygote.cgroup)
         self._taken.discard(zygote.holder.uid)
+
+    @property
+    def interpreter_hidden(self) -> bool:
+        """Whether no template shows where its interpreter lies on the host."""
+        return all(template.hidden for template in self._templates.values())
 
     async def close(self) -> None:
         """End everything. Cancelling does not cut it short."""

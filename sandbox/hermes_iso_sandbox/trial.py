@@ -25,6 +25,7 @@ async def try_sandbox() -> Check:
             async with SandboxPool(PoolLimits(spares=0)) as pool, pool.lease(confinement, session="trial") as lease:
                 await lease.send(_REQUEST)
                 answer = await lease.receive()
+                hidden = pool.interpreter_hidden
     except UnsupportedSandboxError as error:
         return Check("trial", False, "no turn can be taken", str(error))
     except (SandboxError, TimeoutError, OSError) as error:
@@ -32,4 +33,6 @@ async def try_sandbox() -> Check:
         return Check("trial", False, str(error).rstrip(".") or f"no turn ended within {TIMEOUT:g} s", fix)
     if answer != wire.TurnDone(_REQUEST.text):
         return Check("trial", False, f"a turn answered {str(answer)[:200]}", "Install hermes-iso anew.")
-    return Check("trial", True, "a turn was taken in a sandbox, and nothing of it is left")
+    found = "a turn was taken in a sandbox, and nothing of it is left"
+    seen = "" if hidden else "; agents can see where the interpreter lies, because no overlayfs can be mounted here"
+    return Check("trial", True, found + seen)

@@ -87,6 +87,10 @@ class Watch:
             self._active = True
             tasks.start_soon(self._serve)
 
+    def settle(self) -> None:
+        """Take in, once nobody holds the sandbox, what was killed so far: no later turn's doing."""
+        self._kills = self._sandbox.zygote.cgroup.oom_kills()
+
     async def admit(self) -> None:
         """Return when a turn may begin. Raise LimitError while the directories are over a limit."""
         if self._over:
@@ -97,8 +101,6 @@ class Watch:
     @contextlib.contextmanager
     def over(self, turn: Forked) -> Iterator[None]:
         """Watch over one turn: when a limit ends it, what the body raises becomes a LimitError."""
-        if not self._turns:
-            self._kills = self._sandbox.zygote.cgroup.oom_kills()  # what was killed before is not this turn's doing
         self._turns.add(turn)
         try:
             yield

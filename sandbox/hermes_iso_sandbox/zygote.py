@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup, UNIXSocketStream
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.cgroups import Cgroup
+from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.holder import Holder
 from hermes_iso_sandbox.keeper import CLONE_SHARED
@@ -195,12 +196,9 @@ class Zygote:
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError) as error:
                     raise SandboxError("The sandbox is gone.") from error
 
-    async def wait_ready(self, settings: wire.JsonObject, procs: Sequence[int]) -> None:
-        """Configure the zygote and wait until it serves. Raise SandboxError when it does not.
-
-        procs: cgroup.procs of the groups that it joins.
-        """
-        await self._send(procs, t="configure", settings=settings)
+    async def wait_ready(self, settings: wire.JsonObject) -> None:
+        """Configure the zygote and wait until it serves. Raise SandboxError when it does not."""
+        await self._send(t="configure", settings=settings)
         with anyio.move_on_after(START_TIMEOUT):
             await self._settled.wait()
         if self.dead.is_set() or not self._settled.is_set():
@@ -208,31 +206,46 @@ class Zygote:
             raise SandboxError("The sandbox did not start: its zygote ended, or took too long.")
 
 
-async def start_zygote(holder: Holder, template: Template, cgroup: Cgroup, tasks: TaskGroup) -> Zygote:
-    """Start a profile's zygote in its holder and return when it can fork. `tasks` carries its reader until it ends.
+async def begin_zygote(confinement: Confinement, template: Template, cgroup: Cgroup) -> socket.socket:
+    """Fork a zygote that joins its groups and waits for its holder; return the host's end of its control socket.
 
-    cgroup: the groups that bound it. Raises SandboxError when it does not start; cancelling ends it, and in both cases the
-    holder with it.
+    Closing that ends it. Raises SandboxError.
     """
-    zygote = None
-    ours = None
     try:
         ours, theirs = socket.socketpair()
-        with theirs:
-            shared = sum(CLONE_SHARED.get(name, 0) for name in holder.confinement.without)
-            await template.fork_zygote(holder.started.first, theirs.fileno(), shared)
-        zygote = Zygote(holder, cgroup, await UNIXSocketStream.from_socket(ours))
+    except OSError as error:
+        raise SandboxError(f"The sandbox did not start: {error.strerror}.") from error
+    try:
+        with theirs, cgroup.opened() as procs:
+            shared = sum(CLONE_SHARED.get(name, 0) for name in confinement.without)
+            await template.fork_zygote(theirs.fileno(), procs, shared)
+    except BaseException as error:
+        ours.close()
+        if isinstance(error, OSError):
+            raise SandboxError(f"The sandbox did not start: {error.strerror}.") from error
+        raise
+    return ours
+
+
+async def start_zygote(control: socket.socket, holder: Holder, cgroup: Cgroup, tasks: TaskGroup) -> Zygote:
+    """Let a zygote that waits on `control` enter its holder, and return when it can fork.
+
+    tasks: carries its reader until it ends. cgroup: the groups that bound it. Raises SandboxError when it does not start;
+    cancelling ends it, and in both cases the holder with it.
+    """
+    zygote = None
+    try:
+        socket.send_fds(control, [b"h"], [holder.started.first])
+        zygote = Zygote(holder, cgroup, await UNIXSocketStream.from_socket(control))
         tasks.start_soon(zygote.serve)
         limits = cgroup.process_limits(holder.confinement.limits)
-        with cgroup.opened() as procs:
-            await zygote.wait_ready(turn_settings(holder.confinement, holder.plan, limits), procs)
+        await zygote.wait_ready(turn_settings(holder.confinement, holder.plan, limits))
     except BaseException as error:
         if zygote is not None:
             await zygote.end()  # closes its channel as the task that reads from it has to learn of it
         else:
             await holder.end()
-            if ours is not None:
-                ours.close()
+            control.close()
         if isinstance(error, OSError):
             raise SandboxError(f"The sandbox did not start: {error.strerror}.") from error
         raise

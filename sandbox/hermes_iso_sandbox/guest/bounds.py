@@ -17,10 +17,14 @@ OOM_SCORE = b"500"
 
 
 def join(procs: Iterable[int]) -> None:
-    """Join each group whose cgroup.procs is open at one of these descriptors, which are closed; lower the own priority."""
+    """Join each group whose cgroup.procs is open at one of these descriptors, which are closed."""
     for fd in procs:
         os.write(fd, b"0")
         os.close(fd)
+
+
+def step_back() -> None:
+    """Make the joined groups the root of what can be seen of them, and lower the own priority."""
     kernel.unshare(kernel.CLONE_NEWCGROUP)
     os.nice(NICE)
 

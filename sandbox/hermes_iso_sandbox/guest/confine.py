@@ -170,7 +170,8 @@ def harden(off: Sequence[str]) -> None:
 def bound_user_namespace() -> None:
     """Bound what the kernel counts per user, also for the user who made the namespace: an agent could take all that they have.
 
-    Nobody in this sandbox makes another user namespace. Called once by the zygote, in a process that then exits.
+    Nobody in this sandbox makes another user namespace. Called once by the zygote, which from then on has a mount namespace of
+    its own: the /proc of its holder can't be written to.
     """
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)

@@ -2,8 +2,7 @@
 
 A turn process waits confined as its agent is, before anybody knows whose turn it will be. What the person's platform grants
 less than the agent has comes with the request, and both layers can only be added to, so that nothing in the turn undoes them.
-They bind the worker and all that it starts. The turn's init is out of its reach: it is not dumpable, so that the kernel lets
-nobody of the same uid look into it or change it, and being pid 1 it takes no signal.
+They bind the turn and all that it starts.
 """
 
 from __future__ import annotations

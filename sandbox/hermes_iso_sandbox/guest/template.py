@@ -2,7 +2,9 @@
 
 This process sees no profile's directory and holds no secret: every agent can read what it has in memory. Its only channel is
 the control socket to the host. An order is one packet, the kinds of namespaces not to enter as a decimal number (0 but in a
-self-test), with two descriptors beside it: a pidfd of the holder, and the zygote's own control socket.
+self-test), with descriptors beside it: the zygote's own control socket, and the cgroup.procs of each group to join. Joining
+takes the kernel milliseconds of waiting, in which the host starts the holder: a pidfd of that is the first thing that the
+zygote gets.
 """
 
 from __future__ import annotations
@@ -15,12 +17,13 @@ import signal
 import socket
 
 from hermes_iso_sandbox import guest
-from hermes_iso_sandbox.guest import kernel
+from hermes_iso_sandbox.guest import bounds, kernel
 from hermes_iso_sandbox.guest.confine import UID
 from hermes_iso_sandbox.guest.turn import rehearse
 from hermes_iso_sandbox.guest.zygote import Zygote
 
 PACKET = 16
+MAX_FDS = 16
 REHEARSALS = 10
 """How often the interpreter has to see code before it settles on a fast form: done here, no turn pays for it."""
 
@@ -41,15 +44,14 @@ def main(control_fd: int) -> None:
 
 def serve(control: socket.socket) -> None:
     """Fork a zygote for every packet until the host hangs up."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for what only forks the zygote
     while True:
-        data, fds, _, _ = socket.recv_fds(control, PACKET, 2)
+        data, fds, _, _ = socket.recv_fds(control, PACKET, MAX_FDS)
         if not data:
             return
-        entering = os.fork()
-        if entering == 0:
+        if os.fork() == 0:
             control.close()
             _enter(fds, kernel.CLONE_ALL & ~int(data))
-        os.waitpid(entering, 0)
         for fd in fds:
             os.close(fd)
 
@@ -58,17 +60,26 @@ def _enter(fds: list[int], kinds: int) -> None:
     """Enter these namespaces of the holder, and fork once more: children alone enter a pid namespace. Never returns."""
     status = 1
     try:
-        holder, control = fds
-        kernel.setns(holder, kinds)
-        if os.fork() == 0:
-            os.setsid()  # the template's session holds every profile's zygote, and a signal to a group asks for the uid alone
-            os.setresgid(UID, UID, UID)
-            os.setresuid(UID, UID, UID)
-            kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to nobody
-            os.close(holder)
-            Zygote(socket.socket(fileno=control)).serve()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        control = socket.socket(fileno=fds[0])
+        bounds.join(fds[1:])
+        _, holder, _, _ = socket.recv_fds(control, 1, 1)
+        if holder:
+            kernel.setns(holder[0], kinds)
+            os.close(holder[0])
+            if os.fork() == 0:
+                _serve_zygote(control)
         status = 0
     except Exception as error:
         os.write(2, f"the zygote failed with {type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(status)
+
+
+def _serve_zygote(control: socket.socket) -> None:
+    """Be the zygote, as the agent's uid and in a session of its own."""
+    os.setsid()  # the template's holds every profile's zygote, and a signal to a group asks for the uid alone
+    os.setresgid(UID, UID, UID)
+    os.setresuid(UID, UID, UID)
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # else /proc/self belongs to nobody
+    Zygote(control).serve()

@@ -6,7 +6,6 @@ anything else, so the capabilities that this process keeps in the sandbox's user
 
 Frames from the host, each a JSON object (descriptors come beside them, in order):
   {"t": "configure", "settings": {...}}                      once, first; answered by {"t": "ready"}
-                                                             descriptors: cgroup.procs of each group to join
   {"t": "spawn", "id", "kind": "turn", "shared"}             1 descriptor: the turn's socket
   {"t": "spawn", "id", "kind": "command", "argv", "cwd", "env", "shared"}   3 descriptors: stdin, stdout, stderr
   {"t": "spawn", "id", "kind": "usage", "roots", "most_bytes", "most_inodes", "seconds"}   3 descriptors; answers on stdout
@@ -82,15 +81,14 @@ class Zygote:
         self._control.sendall(wire.encode_object(message))
 
     def _on_configure(self, settings: dict[str, Any]) -> None:
-        """Join the cgroups, take the settings, give up what turns do not need either, and freeze what every fork will share."""
-        bounds.join(self._fds)
-        self._fds.clear()
+        """Take the settings, give up what turns do not need either, and freeze what every fork will share."""
+        bounds.step_back()
         env_file = settings.pop("env_file")
         env = settings.pop("env")
         self._settings = Settings(**settings, own_env=read_env_file(env_file))
         os.environ.update(env)
         if not {"capabilities", "proc"} & set(self._settings.without):
-            _in_child(bound_user_namespace)
+            bound_user_namespace()
         self._kernel = look_at_kernel()
         harden(self._settings.without)
         gc.freeze()
@@ -193,21 +191,6 @@ class Zygote:
         _, status = os.waitpid(self._pids.pop(number), 0)
         code = os.waitstatus_to_exitcode(status)
         self._send(t="exited", id=number, status=code if code >= 0 else 128 - code)
-
-
-def _in_child(function: Any) -> None:
-    """Run a function in a process of its own and wait for it; raise OSError when it failed."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            function()
-            status = 0
-        finally:
-            os._exit(status)
-    _, status = os.waitpid(pid, 0)
-    if status:
-        raise OSError(f"{function.__name__} failed")
 
 
 def _namespaces_of(turn: int) -> Shared:

@@ -51,6 +51,7 @@ def test_kill_for_memory_is_not_held_against_the_next_turn(watched: tuple[Watch,
     watch, group = watched
     with watch.over(Forked(1)):
         group.kills += 1
+    watch.settle()
     with pytest.raises(GuestDiedError), watch.over(Forked(2)):
         raise GuestDiedError("gone", 1)
 
