@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import anyio
 
 from hermes_iso_sandbox import bwrap
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.identity import is_mapped
-from hermes_iso_sandbox.keeper import FIRST_FD, STAGE
+from hermes_iso_sandbox.keeper import CLONE_SHARED, FIRST_FD, STAGE
 from hermes_iso_sandbox.launch import Keeper, Started, memory_file
 from hermes_iso_sandbox.mounts import clone_mount
 from hermes_iso_sandbox.system import find_system, guest_code
@@ -35,20 +35,22 @@ class Template:
         """Return whether it can fork."""
         return not self._started.ended.is_set()
 
-    async def fork_zygote(self, control: int, procs: Sequence[int], shared: int = 0) -> None:
+    async def fork_zygote(self, control: int, procs: Sequence[int], without: Iterable[str]) -> None:
         """Fork a zygote with its end of the control socket; it joins the groups of `procs` and waits there for its holder.
 
-        shared: the kinds of namespaces (CLONE_NEW*) that it is in already, because the self-test keeps the host's.
+        without: layers that a self-test has switched off; namespaces among them are the keeper's, and not entered.
 
         Raises SandboxError when the template is gone.
         """
-        try:
-            socket.send_fds(self._control, [b"%d" % shared], [control, *procs])
-        except BlockingIOError:
-            await anyio.wait_writable(self._control)
-            await self.fork_zygote(control, procs, shared)
-        except OSError as error:
-            raise SandboxError("The template is gone.") from error
+        kept = sum(CLONE_SHARED.get(name, 0) for name in without)
+        while True:
+            try:
+                socket.send_fds(self._control, [b"%d" % kept], [control, *procs])
+                return
+            except BlockingIOError:
+                await anyio.wait_writable(self._control)
+            except OSError as error:
+                raise SandboxError("The template is gone.") from error
 
     def close(self) -> None:
         """Hang up, whereupon it ends; what it forked lives on."""

@@ -15,7 +15,6 @@ from hermes_iso_sandbox.cgroups import Cgroup
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.holder import Holder
-from hermes_iso_sandbox.keeper import CLONE_SHARED
 from hermes_iso_sandbox.settings import turn_settings
 from hermes_iso_sandbox.template import Template
 
@@ -217,8 +216,7 @@ async def begin_zygote(confinement: Confinement, template: Template, cgroup: Cgr
         raise SandboxError(f"The sandbox did not start: {error.strerror}.") from error
     try:
         with theirs, cgroup.opened() as procs:
-            shared = sum(CLONE_SHARED.get(name, 0) for name in confinement.without)
-            await template.fork_zygote(theirs.fileno(), procs, shared)
+            await template.fork_zygote(theirs.fileno(), procs, confinement.without)
     except BaseException as error:
         ours.close()
         if isinstance(error, OSError):
