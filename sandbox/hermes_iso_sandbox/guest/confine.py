@@ -175,7 +175,7 @@ def bound_user_namespace() -> None:
     """
     kernel.unshare(kernel.CLONE_NEWNS)
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
-    kernel.mount("proc", "/proc", "proc")
+    kernel.mount("proc", "/proc", "proc", _TMPFS | kernel.MS_NOEXEC)
     for name, most in USER_LIMITS.items():
         with open(f"/proc/sys/user/max_{name}", "w", encoding="ascii") as file:
             file.write(str(most))
