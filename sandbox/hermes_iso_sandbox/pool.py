@@ -26,7 +26,6 @@ from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import (
     FloodError,
     GuestDiedError,
-    LimitError,
     ProtocolError,
     SandboxError,
     SandboxTimeoutError,
@@ -295,8 +294,6 @@ class SandboxPool:
         """Make the sandbox of a confinement ahead of its first turn."""
         async with self._sandbox(confinement) as sandbox:
             await sandbox.refill()
-            with contextlib.suppress(LimitError):
-                await sandbox.watch.admit()
 
     @property
     def interpreter_hidden(self) -> bool:

@@ -125,7 +125,12 @@ def test_cpu_is_shared_out_over_all_processes(tmp_path: Path) -> None:
         (Limits(disk=8 << 20), "mkdir d; for i in 1 2 3; do head -c 4M /dev/zero > d/$i; done; chmod 0 d; sleep 60", "disk"),
         (Limits(disk=8 << 20), 'for i in 5 6 7; do eval "exec $i> x"; rm x; head -c 4M /dev/zero >&$i; done; sleep 60', "disk"),
         (Limits(inodes=200), "for i in $(seq 400); do : > f$i; done; sleep 60", "inodes"),
-        (Limits(inodes=3000), "for i in $(seq 300); do mkdir d; cd d; done; sleep 60", "inodes"),
+        # the files beyond the depth are more than a sixteenth of the limit, so that a count follows whenever the first one came
+        (
+            Limits(inodes=3000),
+            "for i in $(seq 300); do mkdir d; cd d; done; for i in $(seq 400); do : > f$i; done; sleep 60",
+            "inodes",
+        ),
     ],
     ids=["bytes", "hidden", "unlinked", "inodes", "deep"],
 )
