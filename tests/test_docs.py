@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from hermes_iso.api.errors import TURN_STATUS
 from hermes_iso.bench_turns.report import rows, sentence
 from hermes_iso.cli.main import build_app
-from hermes_iso.config import shapes as shapes_module
+from hermes_iso.config.validation import SHAPES
 from hermes_iso_sandbox import wire
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,8 +130,7 @@ def test_http_paths_are_documented():
 
 def shapes() -> list[type[BaseModel]]:
     """Return every shape of a section of the config."""
-    found = [each for each in vars(shapes_module).values() if isinstance(each, type) and issubclass(each, BaseModel)]
-    return [each for each in found if each.__module__ == shapes_module.__name__ and each.model_fields]
+    return list(dict.fromkeys(shape for _, shape in SHAPES))
 
 
 @pytest.mark.parametrize("shape", shapes(), ids=lambda shape: shape.__name__)

@@ -16,8 +16,8 @@ PACKAGES = {
     "hermes_iso_adapters": ROOT / "adapters" / "hermes_iso_adapters",
 }
 FILE_LIMIT, GUEST_FILE_LIMIT, FUNCTION_LIMIT, P90_FUNCTION = 400, 250, 60, 28
-FAN_OUT = {"hermes_iso.gateway": 9, "hermes_iso.cli.groups": 20}  # the second is the list of all groups of commands
-FAN_OUT_LIMIT = 7
+FAN_OUT = {"hermes_iso.gateway": 12, "hermes_iso.config.build": 12, "hermes_iso.cli.groups": 20}  # those that only wire
+FAN_OUT_LIMIT = 8
 SKIPPED = {".git", "__pycache__", "node_modules", "dist"}
 
 
@@ -102,7 +102,7 @@ def test_public_names_have_a_docstring():
 
 
 def test_modules_import_few_modules_of_the_house():
-    """A module knows at most seven others; the one that wires may know nine."""
+    """A module knows at most eight others; those that only wire may know more."""
     counts = {name: len(house_imports(name)) for name in SOURCES}
     assert {name: n for name, n in counts.items() if n > FAN_OUT.get(name, FAN_OUT_LIMIT)} == {}
 

@@ -1,16 +1,17 @@
-"""From `platforms.api_server` and the root's `.env` to ApiSettings, and which other platforms a home turns on."""
+"""From `platforms.api_server` and the root's `.env` to ApiSettings."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any
 
-from hermes_iso.config.known import ADAPTED, PLATFORM_SECRETS, PLATFORMS, normal_name
+from hermes_iso.config.known import normal_name
 from hermes_iso.config.problems import ProblemList, numbered, possible
+from hermes_iso.config.root_shapes import ApiExtraShape
 from hermes_iso.config.schema import ApiKey, ApiSettings
-from hermes_iso.config.shapes import ApiExtraShape, as_switch, validated
+from hermes_iso.config.shapes import as_switch
 from hermes_iso.config.source import Names, Source
+from hermes_iso.config.validation import validated
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
 
 KEY_MINIMUM = 16
@@ -133,22 +134,3 @@ def key_complaint(key: str) -> str:
     if not key.isascii() or not key.isprintable() or " " in key:
         return "holds a blank or a character that an HTTP header can't carry; use letters and digits"
     return ""
-
-
-def enabled_platforms(document: Document, names: Mapping[str, str], *, problems: ProblemList) -> tuple[str, ...]:
-    """Return the platforms that a home turns on, sorted, without those that are served here."""
-    found = {platform for platform, name in PLATFORM_SECRETS.items() if names.get(name, "").strip()}
-    section: Any = document.get("platforms")
-    if section is not None and not isinstance(section, dict):
-        document.complain(problems, ("platforms",), message=f"must be a mapping, found {kind_of(section)}; correct it")
-        section = None
-    for name, settings in (section or {}).items():
-        platform = name.lower()
-        if platform not in PLATFORMS:
-            document.complain(problems, ("platforms", name), message=f"unknown platform{possible(name, PLATFORMS)}")
-        if isinstance(settings, dict) and as_switch(settings.get("enabled", False)) is True:
-            found.add(platform)
-        elif settings is not None and not isinstance(settings, dict):
-            message = f"must be a mapping, found {kind_of(settings)}; correct it"
-            document.complain(problems, ("platforms", name), message=message)
-    return tuple(sorted(found - ADAPTED))

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from hermes_iso.config.api_server import ApiReader, enabled_platforms
-from hermes_iso.config.homes import HomeMap, live_gateway
+from hermes_iso.config.api_server import ApiReader
+from hermes_iso.config.homes import HomeMap
+from hermes_iso.config.live_gateway import live_gateway
+from hermes_iso.config.platforms import enabled_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config, RouteRule

@@ -1,25 +1,20 @@
-"""Which agents a home has, where each one's profile lies, which are served, and which another gateway holds."""
+"""Which agents a home has, where each one's profile lies, and which are served."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hermes_iso.config.agent_shapes import AgentShape
 from hermes_iso.config.known import PLATFORMS, RESERVED_NAMES, name_complaint, normal_name
 from hermes_iso.config.places import Places
 from hermes_iso.config.problems import ProblemList, numbered, possible, suggestion
+from hermes_iso.config.root_shapes import EVERYBODY, OurKeys
 from hermes_iso.config.schema import MAIN
-from hermes_iso.config.shapes import EVERYBODY, AgentShape, OurKeys
 from hermes_iso.config.yaml_text import Document, KeyPath
-from hermes_iso.profile_files import UnreadableError, read_bounded
-
-Declared = Mapping[str, tuple[AgentShape, KeyPath]]
-"""The overlays under `agents:`, by normalised name, each with its key path."""
 
 
 @dataclass(slots=True)
@@ -183,38 +178,3 @@ class HomeMap:
 
     def _complain(self, at: KeyPath, message: str) -> None:
         self.document.complain(self.problems, at, message=message)
-
-
-def live_gateway(home: Path, profile: str) -> str:
-    """Return why a home can't be served because Hermes' own gateway runs on it, or ''. `profile` is its name in Hermes."""
-    try:
-        content = read_bounded(home / "gateway.pid", 64 << 10)
-        record = json.loads(content or b"null")
-    except (UnreadableError, ValueError, RecursionError):
-        return ""
-    pid = record.get("pid") if isinstance(record, dict) else record
-    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
-        return ""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            command = file.read(64 << 10).decode("utf-8", "replace").split("\0")
-    except OSError:
-        return ""
-    if not is_hermes_gateway(command):
-        return ""
-    which = "" if profile == MAIN else f" -p {profile}"
-    return f"a Hermes gateway (pid {pid}) runs on {home}; stop it with: hermes{which} gateway stop"
-
-
-def is_hermes_gateway(command: list[str]) -> bool:
-    """Say whether a command line is `hermes … gateway …`, also as the script or module that a Python runs."""
-    program, *arguments = command
-    if re.fullmatch(r"python[0-9.]*", os.path.basename(program)):
-        while arguments and arguments[0].startswith("-") and arguments[0] not in ("-c", "-m"):
-            del arguments[: 2 if arguments[0] in ("-X", "-W") else 1]
-        if arguments and arguments[0] == "-m":
-            del arguments[0]
-        program, *arguments = arguments or [""]
-    parts = program.split("/")
-    hermes = parts[-1] == "hermes" or "hermes_cli" in parts or program.split(".")[0] == "hermes_cli"
-    return hermes and "gateway" in arguments

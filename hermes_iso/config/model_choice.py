@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hermes_iso.agents import ApiMode, ModelSettings
+from hermes_iso.config.hermes_shapes import ModelShape
 from hermes_iso.config.problems import ProblemList, suggestion
 from hermes_iso.config.providers import NEEDS_LOGIN, PROVIDERS, Provider, resolvable
-from hermes_iso.config.shapes import ModelShape
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.yaml_text import Document, KeyPath
 

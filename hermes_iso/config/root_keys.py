@@ -13,7 +13,8 @@ from hermes_iso.config.known import (
     STRICT_ROOTS,
 )
 from hermes_iso.config.problems import ProblemList, suggestion
-from hermes_iso.config.shapes import OurKeys, validated
+from hermes_iso.config.root_shapes import OurKeys
+from hermes_iso.config.validation import validated
 from hermes_iso.config.yaml_text import Document, KeyPath
 
 _IDS = ("platform", "chat_id", "thread_id")

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hermes_iso.config.agent_shapes import AgentShape
+from hermes_iso.config.hermes_shapes import HermesKeys
 from hermes_iso.config.problems import ProblemList
-from hermes_iso.config.shapes import AgentShape, HermesKeys, validated
+from hermes_iso.config.validation import validated
 from hermes_iso.config.yaml_text import Document, KeyPath, read_document
 from hermes_iso.envfile import EnvFile, parse_env
 from hermes_iso.profile_files import UnreadableError, read_bounded

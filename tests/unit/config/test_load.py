@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from hermes_iso.config.homes import is_hermes_gateway
+from hermes_iso.config.live_gateway import is_hermes_gateway
 from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import RouteRule
 from hermes_iso.errors import ConfigError

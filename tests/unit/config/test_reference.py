@@ -7,7 +7,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from hermes_iso.config.shapes import SHAPES
+from hermes_iso.config.validation import SHAPES
 from tests.support.homes import load
 
 PAGE = Path(__file__).parents[3] / "docs/reference/config.md"

@@ -1,0 +1,58 @@
+"""The shape of `agents:`, the overlays on the homes of agents, as strict pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from hermes_iso.config.hermes_shapes import ModelShape
+from hermes_iso.config.shapes import Seconds, Shape, Switch, Texts, as_mapping
+from hermes_iso.config.sizes import size_reader
+from hermes_iso_sandbox.confinement import Limits
+
+
+class OverlayModelShape(ModelShape):
+    """`agents.<id>.model`: ours, so nothing else may stand there."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class SandboxShape(Shape):
+    """`agents.<id>.sandbox`: how the agent's turns are confined."""
+
+    isolation: Literal["namespace"] = "namespace"
+    memory: Annotated[int, BeforeValidator(size_reader("32M"))] = Field(default="512M", validate_default=True)
+    pids: Annotated[int, Field(ge=16, le=1 << 20)] = 128
+    cpu: Annotated[float, Field(ge=0.01, le=1024)] = 1.0
+    disk: Annotated[int, BeforeValidator(size_reader("1M"))] = Field(default="2G", validate_default=True)
+    inodes: Annotated[int, Field(ge=100, le=1 << 40)] = 200_000
+    turn_timeout: Seconds = 600.0
+    background_timeout: Seconds = 3600.0
+    writable: Texts = Field(default_factory=list)
+    readable: Texts = Field(default_factory=list)
+    path: Texts = Field(default_factory=list)
+    env: Texts = Field(default_factory=list)
+
+    def limits(self) -> Limits:
+        """Return the limits of the sandbox. One that the config writes out must hold, a default holds where it can."""
+        return Limits(
+            memory=self.memory,
+            processes=self.pids,
+            cpu=self.cpu,
+            disk=self.disk,
+            inodes=self.inodes,
+            required=frozenset({"memory", "pids", "cpu", "disk", "inodes"} & self.model_fields_set),
+        )
+
+
+class AgentShape(Shape):
+    """`agents.<id>`: an overlay on the agent's home."""
+
+    default: Switch = False
+    model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
+    provider: str | None = None
+    personality: str | None = None
+    home_dir: str | None = None
+    engine: Literal["native"] = "native"
+    sandbox: SandboxShape = Field(default_factory=SandboxShape)
