@@ -66,6 +66,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_line(value: Any) -> None:
+    """Print a JSON document as one line on stdout, one of many."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
 def say(sentence: str) -> None:
     """Print a message for a person on stderr, where it does not mix with a result."""
     print(sentence, file=sys.stderr)

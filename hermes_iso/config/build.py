@@ -54,6 +54,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
+        reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
     )
 

@@ -60,6 +60,7 @@ class Config:
     not_served: agents that were asked for and can't be served now, each with the reason and what to do.
     unserved_platforms: enabled platforms that have no adapter here.
     warnings: one sentence each, for `config check`, `doctor` and the log.
+    reload_on_change: whether a gateway watches the home's files.
     """
 
     home: Path
@@ -73,3 +74,4 @@ class Config:
     warnings: tuple[str, ...] = ()
     group_sessions_per_user: bool = True
     thread_sessions_per_user: bool = False
+    reload_on_change: bool = False
