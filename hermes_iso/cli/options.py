@@ -76,6 +76,17 @@ def say(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 
+def confirm(yes: bool) -> None:
+    """Ask on a terminal. Raises UsageError when the answer is not yes, or nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("Nothing was changed: nobody can be asked here, so say --yes.")
+    print("Go on? [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("Nothing was changed.")
+
+
 def print_table(rows: list[tuple[str, ...]]) -> None:
     """Print rows in columns as wide as their widest cell; the last column is not padded."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
