@@ -21,7 +21,7 @@ def prepare(config: Config, *, level: int) -> Mapping[str, str]:
 
     Returns what is not bounded: name to how far it is. Raises UnsupportedSandboxError, UsageError.
     """
-    require(Capabilities(tuple(machine_checks(config.home, config.agents))))
+    require(Capabilities(tuple(machine_checks(config.home, config.agents, config.host_uids))))
     check_written({agent.id: agent.profile.limits for agent in config.agents.values()})
     check_home(config.home, config.agents)
     configure_logs(level)

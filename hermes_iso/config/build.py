@@ -16,6 +16,7 @@ from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config, RouteRule
 from hermes_iso.config.source import Names, Source, read_source, referred_names
 from hermes_iso.owners import fixed_uid
+from hermes_iso_sandbox.identity import fixed
 
 
 def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
@@ -37,7 +38,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     agents = {
         name: maker.make(
             source,
-            replace(profiles[name], fixed_uid=fixed_uid(root_home, name)),
+            replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name)),
             Names((source.env.values, root.env.values, environ)),
         )
         for name, source in sources.items()
@@ -54,8 +55,21 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
+        host_uids=home_map.ours.gateway.host_uids,
         warnings=tuple(problems.warnings),
     )
+
+
+def _fixed_uid(home_map: HomeMap, root_home: Path, agent: str) -> int | None:
+    """Return the uid that `home chown` gave an agent's files; one outside of the configured range is noted."""
+    uid, uids = fixed_uid(root_home, agent), fixed(home_map.ours.gateway.host_uids)
+    if uid is not None and uid not in uids:
+        message = (
+            f"does not hold uid {uid} in its upper half, which the files of agent {agent} belong to; take a range that does,"
+            f" or give them back before it is changed: hermes-iso home chown {agent} --undo"
+        )
+        home_map.document.complain(home_map.problems, ("gateway", "host_uids"), message=message)
+    return uid
 
 
 def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> bool | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from hermes_iso.config.agent_shapes import AgentShape
 from hermes_iso.config.route_shapes import RouteShape
 from hermes_iso.config.shapes import Open, Shape, Switch, Texts
+from hermes_iso.config.uid_ranges import as_uid_range
+from hermes_iso_sandbox.identity import HOST_UIDS
 
 EVERYBODY = "*"
 """In `gateway.serve`: all agents that the home has."""
@@ -20,11 +22,16 @@ def _as_served(value: Any) -> Any:
 
 
 class GatewayShape(Shape):
-    """`gateway`: who is served. Hermes' own settings beside these are accepted and ignored."""
+    """`gateway`: who is served, and as which host uids. Hermes' own settings beside these are accepted and ignored."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     serve: Annotated[Texts | None, BeforeValidator(_as_served)] = None
     unmatched: Literal["default", "reject"] = "default"
     multiplex_profiles: Switch | None = None
+    host_uids: Annotated[range, BeforeValidator(as_uid_range)] = Field(
+        default=f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}", validate_default=True
+    )
 
 
 class ApiKeyShape(Shape):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hermes_iso.agents import Agent
+from hermes_iso_sandbox.identity import HOST_UIDS
 
 MAIN = "main"
 """The agent that lives in the root home."""
@@ -60,6 +61,7 @@ class Config:
     not_served: agents that were asked for and can't be served now, each with the reason and what to do.
     unserved_platforms: enabled platforms that have no adapter here.
     warnings: one sentence each, for `config check`, `doctor` and the log.
+    host_uids: those of the host that a root gateway gives to sandboxes.
     """
 
     home: Path
@@ -73,3 +75,4 @@ class Config:
     warnings: tuple[str, ...] = ()
     group_sessions_per_user: bool = True
     thread_sessions_per_user: bool = False
+    host_uids: range = HOST_UIDS

@@ -12,6 +12,7 @@ from hermes_iso.config.problems import ProblemList, possible
 from hermes_iso.config.root_shapes import ApiExtraShape, ApiKeyShape, GatewayShape, OurKeys
 from hermes_iso.config.route_shapes import MatchShape, RouteShape
 from hermes_iso.config.shapes import GAP, Shape
+from hermes_iso.config.uid_ranges import FEWEST, LEAST
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
 
 ShapeT = TypeVar("ShapeT", bound=Shape)
@@ -78,6 +79,9 @@ def _sentence(path: KeyPath, wrong: dict[str, Any]) -> str:
         return f"{found!r} is not available in this version; write {context.get('expected')}, or remove it"
     if kind == "literal_error":
         return f"must be {context.get('expected')}, found {found!r:.60}"
+    if kind == "uid_range":
+        bounds = f"at least {FEWEST} uids from {LEAST} on"
+        return f"must be FIRST-LAST, {bounds}, such as 2000000-2131071, found {found!r:.60}; correct it"
     if kind in ("string_too_short", "too_short"):
         return "must not be empty; write something, or remove it"
     if kind == "size":

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 
 from hermes_iso_sandbox import Confinement, PoolLimits, SandboxPool, wire
+from hermes_iso_sandbox.identity import HOST_UIDS
 
 PR_SET_CHILD_SUBREAPER = 36
 ENV = (("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/home/agent"), ("LANG", "C.UTF-8"))
@@ -29,12 +30,15 @@ def echo_request(text: str = "hello", turn_id: str = "t1") -> wire.TurnRequest:
 
 
 def run_pool(
-    scenario: Callable[[SandboxPool], Awaitable[None]], backend: str = "trio", limits: PoolLimits | None = None
+    scenario: Callable[[SandboxPool], Awaitable[None]],
+    backend: str = "trio",
+    limits: PoolLimits | None = None,
+    uids: range = HOST_UIDS,
 ) -> None:
     """Run `scenario` with an open pool."""
 
     async def main() -> None:
-        async with SandboxPool(limits or PoolLimits()) as pool:
+        async with SandboxPool(limits or PoolLimits(), uids=uids) as pool:
             await scenario(pool)
 
     anyio.run(main, backend=backend)

@@ -9,6 +9,7 @@ import pytest
 from tests.support.homes import make_home, mistakes
 
 MODEL = "model: builtin/offline\n"
+HOST_UIDS_WANTED = "must be FIRST-LAST, at least 1024 uids from 65536 on, such as 2000000-2131071"
 API = "platforms: {api_server: {enabled: true, extra: "
 
 
@@ -209,6 +210,10 @@ def home(tmp_path):
             "2: routes[0].match.chat_id: must be text, found a list; correct it|2: routes[0].match: matches everything; name a platform, chat_id or thread_id, or set default_agent",
         ),
         ("gateway: {unmatched: drop}\n", "2: gateway.unmatched: must be 'default' or 'reject', found 'drop'"),
+        *(
+            (f"gateway: {{host_uids: {written}}}\n", f"2: gateway.host_uids: {HOST_UIDS_WANTED}, found {found}; correct it")
+            for written, found in (("many", "'many'"), ("1-70000", "'1-70000'"), ("70000-70100", "'70000-70100'"), ("7", "7"))
+        ),
         ("gateway: {serv: all}\n", "2: gateway.serv: unknown key; did you mean 'serve'?"),
         ("gateway: {serve: main}\n", "2: gateway.serve: must be a list, found text; write it as [one, two]"),
         (
