@@ -52,10 +52,12 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         unmatched=home_map.ours.gateway.unmatched,
         api=ApiReader(document, root, names, {*served, *not_served}, problems).settings(),
         not_served=not_served,
+        unasked=home_map.unasked({*served, *not_served}),
         unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
         host_uids=home_map.ours.gateway.host_uids,
+        reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
     )
 

@@ -22,7 +22,7 @@ def _as_served(value: Any) -> Any:
 
 
 class GatewayShape(Shape):
-    """`gateway`: who is served, and as which host uids. Hermes' own settings beside these are accepted and ignored."""
+    """`gateway`: who is served, as which host uids, and whether edits count at once. Other settings of Hermes are ignored."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -32,6 +32,7 @@ class GatewayShape(Shape):
     host_uids: Annotated[range, BeforeValidator(as_uid_range)] = Field(
         default=f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}", validate_default=True
     )
+    reload_on_change: Switch = False
 
 
 class ApiKeyShape(Shape):

@@ -59,9 +59,11 @@ class Config:
     home: the root home, resolved.
     agents: the served ones in order, `main` first where it is served.
     not_served: agents that were asked for and can't be served now, each with the reason and what to do.
+    unasked: agents that the home has and nobody asked to serve, each with the reason.
     unserved_platforms: enabled platforms that have no adapter here.
     warnings: one sentence each, for `config check`, `doctor` and the log.
     host_uids: those of the host that a root gateway gives to sandboxes.
+    reload_on_change: whether a gateway watches the home's files.
     """
 
     home: Path
@@ -71,8 +73,10 @@ class Config:
     unmatched: Literal["default", "reject"] = "default"
     api: ApiSettings | None = None
     not_served: Mapping[str, str] = field(default_factory=dict)
+    unasked: Mapping[str, str] = field(default_factory=dict)
     unserved_platforms: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     group_sessions_per_user: bool = True
     thread_sessions_per_user: bool = False
     host_uids: range = HOST_UIDS
+    reload_on_change: bool = False
