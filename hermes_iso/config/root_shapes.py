@@ -1,4 +1,4 @@
-"""The shapes of the root config's own keys: agents, routes, the gateway and its API, as strict pydantic models."""
+"""The shapes of the root config's own keys: agents, the gateway and its API, as strict pydantic models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from hermes_iso.config.agent_shapes import AgentShape
-from hermes_iso.config.route_shapes import RouteShape
 from hermes_iso.config.shapes import Open, Shape, Switch, Texts
 
 EVERYBODY = "*"
@@ -24,6 +23,7 @@ class GatewayShape(Shape):
 
     serve: Annotated[Texts | None, BeforeValidator(_as_served)] = None
     unmatched: Literal["default", "reject"] = "default"
+    dm_scope: Literal["per-chat", "per-peer", "main"] = "per-chat"
     multiplex_profiles: Switch | None = None
 
 
@@ -51,7 +51,6 @@ class OurKeys(Shape):
 
     default_agent: str | None = None
     agents: dict[str, AgentShape] = Field(default_factory=dict)
-    routes: list[RouteShape | None] = Field(default_factory=list)
     gateway: GatewayShape = Field(default_factory=GatewayShape)
     multiplex_profiles: Switch | None = None
     group_sessions_per_user: Switch = True

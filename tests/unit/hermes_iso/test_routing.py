@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_iso.config.schema import Config, RouteRule
+from hermes_iso.config.schema import Config
 from hermes_iso.errors import RouteRejectedError
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.routing import Router
+from hermes_iso.rules import RouteRule
 from tests.support.homes import load
 
 IDS = st.text("ab:@!+ \0#", max_size=5)
