@@ -140,8 +140,8 @@ class Profile:
         Raises ConfigError when something else is in the way, or a symlink leads elsewhere than when the config was read.
         """
         try:
-            self.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.home.mkdir(mode=0o700, exist_ok=True)
+            for place in (*reversed(self.home.parents), self.home):
+                place.mkdir(mode=0o700, exist_ok=True)
             home = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise self._refusal("", f"can't be used as a home ({error.strerror}); correct the path") from error

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from hermes_iso.config.known import PLATFORMS
-from hermes_iso.config.problems import ProblemList
+from hermes_iso.config.problems import ProblemList, possible
 from hermes_iso.config.profile_routes import read_profile_routes
 from hermes_iso.config.route_match import FoundRule, RuleMaker, as_text
 from hermes_iso.config.route_shapes import BindingShape, MatchShape, RouteShape
-from hermes_iso.config.shapes import GAP
 from hermes_iso.config.validation import validated, validated_entry
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
+
+_BINDING_KEYS = PLATFORMS | BindingShape.model_fields.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class _Reader:
 
     def _route(self, at: KeyPath, entry: dict[str, Any]) -> FoundRule | None:
         route = validated_entry(RouteShape, self._document, below=at, data=_shallow(entry), problems=self._problems)
-        match = self._match(at, entry)
+        match = self._match(at, entry) if "match" in entry else None
         if match == {}:
             message = "matches everything; name a platform, chat_id or thread_id, or set default_agent"
             self._maker.complain((*at, "match"), message)
@@ -74,14 +75,17 @@ class _Reader:
 
     def _binding(self, at: KeyPath, entry: dict[str, Any]) -> FoundRule | None:
         short = [key for key in entry if key.strip().lower() in PLATFORMS]
-        own = {key: value for key, value in _shallow(entry).items() if key not in short}
+        own = {key: value for key, value in _shallow(entry).items() if key in BindingShape.model_fields}
+        for key in entry.keys() - own.keys() - set(short):
+            hint = "; it belongs below match:" if key in MatchShape.model_fields else possible(key, _BINDING_KEYS)
+            self._maker.complain((*at, key), f"unknown key{hint}")
         binding = validated_entry(BindingShape, self._document, below=at, data=own, problems=self._problems)
-        match = self._match(at, entry)
+        match = self._match(at, entry) if "match" in entry else {}
         if len(short) + ("match" in entry) > 1:
             self._maker.complain((*at, short[-1]), "is one match too many; write a binding for each")
         elif short:
             return self._rule(at, binding, self._short(at, short[0], entry[short[0]]), at)
-        elif not match:
+        elif match == {}:
             self._maker.complain(at, "would take every message; name a platform or a match, or set default_agent")
         return self._rule(at, binding, match, (*at, "match"))
 
@@ -96,8 +100,8 @@ class _Reader:
         return {"platform": platform, "chat_id": chat} if self._maker.checked("chat_id", chat, (*at, platform)) else None
 
     def _match(self, at: KeyPath, entry: dict[str, Any]) -> dict[str, str] | None:
-        """Return what a match names, None where there is none; what is wrong in it is noted and left out."""
-        match = entry.get("match", GAP)
+        """Return what a match names, None where it is no match; what is wrong in it is noted and left out."""
+        match = entry["match"]
         if match is not None and not isinstance(match, dict):
             return None
         below = (*at, "match")
