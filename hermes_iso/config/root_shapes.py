@@ -1,4 +1,4 @@
-"""The shapes of the root config's own keys: agents, routes, the gateway and its API, as strict pydantic models."""
+"""The shapes of the root config's own keys: agents, the gateway and its API, as strict pydantic models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from hermes_iso.config.agent_shapes import AgentShape
-from hermes_iso.config.route_shapes import RouteShape
 from hermes_iso.config.shapes import Open, Shape, Switch, Texts
 from hermes_iso.config.uid_ranges import as_uid_range
 from hermes_iso_sandbox.identity import HOST_UIDS
@@ -28,6 +27,7 @@ class GatewayShape(Shape):
 
     serve: Annotated[Texts | None, BeforeValidator(_as_served)] = None
     unmatched: Literal["default", "reject"] = "default"
+    dm_scope: Literal["per-chat", "per-peer", "main"] = "per-chat"
     multiplex_profiles: Switch | None = None
     host_uids: Annotated[range, BeforeValidator(as_uid_range)] = Field(
         default=f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}", validate_default=True
@@ -59,7 +59,6 @@ class OurKeys(Shape):
 
     default_agent: str | None = None
     agents: dict[str, AgentShape] = Field(default_factory=dict)
-    routes: list[RouteShape | None] = Field(default_factory=list)
     gateway: GatewayShape = Field(default_factory=GatewayShape)
     multiplex_profiles: Switch | None = None
     group_sessions_per_user: Switch = True
