@@ -30,7 +30,7 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
         if len(path) == 1 or path[0] in STRICT_ROOTS:
             document.complain(problems, path, message="is not text; write this key in quotes")
     data = {name: value for name, value in document.data.items() if name in OurKeys.model_fields}
-    for root in ("engines", "egress", "bindings", "subagent", "profile_routes"):
+    for root in ("engines", "egress", "bindings", "profile_routes"):
         if root in document.data:
             data[root] = document.data[root]
     for pattern in (*NOT_BUILT, *NOT_BUILT_UNLESS_EMPTY):

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from hermes_iso.config.agent_shapes import AgentShape
+from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape
 from hermes_iso.config.route_shapes import RouteShape
-from hermes_iso.config.shapes import Open, Shape, Switch, Texts
+from hermes_iso.config.shapes import Open, Shape, Switch, Texts, as_mapping
 
 EVERYBODY = "*"
 """In `gateway.serve`: all agents that the home has."""
@@ -46,11 +46,18 @@ class ApiExtraShape(Open):
     strict_model: Switch = False
 
 
+class SubagentShape(Shape):
+    """`subagent`: what holds for every agent's subagents where the agent itself says nothing."""
+
+    model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
+
+
 class OurKeys(Shape):
     """The root keys that are ours, and those of Hermes' that decide the same things."""
 
     default_agent: str | None = None
     agents: dict[str, AgentShape] = Field(default_factory=dict)
+    subagent: SubagentShape = Field(default_factory=SubagentShape)
     routes: list[RouteShape | None] = Field(default_factory=list)
     gateway: GatewayShape = Field(default_factory=GatewayShape)
     multiplex_profiles: Switch | None = None
