@@ -50,7 +50,8 @@ def test_a_profile_narrows_the_roots_restrictions_and_never_lifts_one(home):
     config = "agent: {disabled_toolsets: [terminal]}\nplatform_toolsets: {cli: [todo, memory]}\ngateway: {serve: all}\n"
     files = {
         "profiles/a/": "",
-        "profiles/b/config.yaml": "agent: {disabled_toolsets: []}\nplatform_toolsets: {cli: [memory, file], telegram: [todo]}\n",
+        "profiles/b/config.yaml": "agent: {disabled_toolsets: []}\n"
+        "platform_toolsets: {cli: [memory, file], telegram: [todo]}\n",
         "profiles/c/config.yaml": "agent: {disabled_toolsets: [memory]}\n",
     }
     assert granted(home, config, "api_server", files, "a") == OFFERED[2:]
