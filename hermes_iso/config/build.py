@@ -35,9 +35,9 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     served, not_served = _without_live_gateways(home_map, home_map.served(default))
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
-    referred |= referred_names({"model": document.get("agents")})
+    referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
     profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
-    maker = AgentMaker(root, problems)
+    maker = AgentMaker(root, home_map.ours.subagent, problems)
     agents = {
         name: maker.make(
             source,
