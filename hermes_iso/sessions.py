@@ -58,6 +58,7 @@ class Turn:
     """One inbound on its way to one outbound.
 
     processes: names what its background processes belong to. history: earlier messages, oldest first, cut to what fits.
+    denied_tools: what its session takes away from what its agent is granted.
     """
 
     turn_id: str
@@ -66,6 +67,7 @@ class Turn:
     session_id: str
     processes: str
     history: tuple[Message, ...] = ()
+    denied_tools: frozenset[str] = frozenset()
 
 
 class Sessions:

@@ -44,7 +44,8 @@ def chown(
             return _undo(config.home, agent.id, agent.profile.directories, yes)
         _check_needed(agent.profile.home)
         agent.profile.ensure_directories()
-        return _give(config.home, agent.id, agent.profile.directories, yes)
+        known = read_record(config.home, agent.id) or OwnersRecord(choose_uid(config.home, agent.id, config.host_uids), {})
+        return _give(config.home, agent.id, agent.profile.directories, known, yes)
 
 
 def _check_needed(profile: Path) -> None:
@@ -57,9 +58,8 @@ def _check_needed(profile: Path) -> None:
         raise UsageError(f"home chown is not needed here: the file system of {profile} ({file_system(profile)}) maps owners.")
 
 
-def _give(home: Path, agent: str, directories: Mapping[str, str], yes: bool) -> int:
+def _give(home: Path, agent: str, directories: Mapping[str, str], known: OwnersRecord, yes: bool) -> int:
     """Say what will change its owner, ask, write that down, and do it."""
-    known = read_record(home, agent) or OwnersRecord(choose_uid(home, agent), {})
     record = files.former_owners(directories, known)
     count = sum(len(entries) for entries in record.former.values())
     print(f"Gives {count} files and directories of agent {agent} to the host uid {record.uid}: all that is in")

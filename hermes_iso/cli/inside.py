@@ -22,7 +22,7 @@ def prepare(config: Config, *, level: int) -> Mapping[str, str]:
 
     Returns what is not bounded: name to how far it is. Raises UnsupportedSandboxError, UsageError.
     """
-    require(Capabilities(tuple(machine_checks(config.home, config.agents))))
+    require(Capabilities(tuple(machine_checks(config.home, config.agents, config.host_uids))))
     _check_kept(config)
     configure_logs(level)
     return unbounded_here()

@@ -57,27 +57,13 @@ PLATFORM_SECRETS = {
 NOT_BUILT = (
     ("engines",),
     ("egress",),
-    ("bindings",),
-    ("subagent",),
-    ("gateway", "dm_scope"),
-    ("agents", "*", "tools"),
     ("agents", "*", "egress"),
     ("agents", "*", "secrets"),
-    ("agents", "*", "allow_soul_edit"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
-    ("agents", "*", "subagents"),
     ("agents", "*", "shared_paths"),
-    ("routes", "*", "match", "account_id"),
-    ("routes", "*", "match", "guild_id"),
-    ("routes", "*", "match", "team_id"),
-    ("routes", "*", "match", "chat_type"),
-    ("routes", "*", "match", "parent_chat_id"),
-    ("routes", "*", "match", "user_id"),
-    ("routes", "*", "match", "peer"),
 )
 """Key paths that a later version has; `*` stands for any key or place in a list."""
-NOT_BUILT_UNLESS_EMPTY = (("profile_routes",), ("gateway", "profile_routes"))
 
 
 def normal_name(text: str) -> str:

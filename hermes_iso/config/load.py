@@ -10,6 +10,7 @@ from hermes_iso.config.build import build_config
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_keys import read_root_keys
+from hermes_iso.config.routes import read_rules
 from hermes_iso.config.schema import Config
 from hermes_iso.config.yaml_text import parse_document, read_document
 from hermes_iso.errors import ConfigError, Problem
@@ -28,7 +29,8 @@ def load_config(home: Path, environ: Mapping[str, str], *, text: str | None = No
     problems = ProblemList()
     file = spelled / "config.yaml"
     document = read_document(file, problems) if text is None else parse_document(text, str(file), problems=problems)
-    homes = HomeMap(spelled, document, read_root_keys(document, problems), problems)
+    ours, rules = read_root_keys(document, problems), read_rules(document, problems)
+    homes = HomeMap(spelled, document, ours, rules, problems)
     config = build_config(homes, environ)
     problems.raise_if_any()
     return config

@@ -79,6 +79,13 @@ class FakeLease:
         return message
 
 
+class NoProcesses:
+    """A session without background processes."""
+
+    def list(self) -> list[Any]:
+        return []
+
+
 class FakePool:
     """Leases scripts instead of processes; counts them."""
 
@@ -90,7 +97,7 @@ class FakePool:
         self.commands: list[tuple[Any, ...]] = []
         self.warmed: list[str] = []
         self.retired: list[Path] = []
-        self._processes = processes
+        self._processes = processes or NoProcesses()
 
     @asynccontextmanager
     async def lease(self, confinement: Any, *, session: str) -> AsyncIterator[FakeLease]:

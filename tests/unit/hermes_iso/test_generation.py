@@ -48,6 +48,14 @@ def test_address_of_the_api_waits_for_a_restart(tmp_path: Path) -> None:
     )
 
 
+def test_host_uids_wait_for_a_restart(tmp_path: Path) -> None:
+    """The pool that runs has its range, and no agent gets a uid of another."""
+    old = make_config(tmp_path)
+    config, restart = fitted(old, replace(old, host_uids=range(3_000_000, 3_131_072)))
+    assert config.host_uids == old.host_uids
+    assert restart == ("gateway.host_uids: 2000000-2131071 until a restart, then 3000000-3131071",)
+
+
 def test_api_that_is_switched_off_opens_to_nobody(tmp_path: Path) -> None:
     """It listens until the restart, but no key is one of its keys any more; one that is switched on waits."""
     on = make_config(tmp_path)
