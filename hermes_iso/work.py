@@ -77,7 +77,7 @@ class Work:
             session_id=turn.session_id,
             text=turn.inbound.text,
             history=list(turn.history),
-            persona=agent.persona,
+            persona=agent.current_persona(),
             instructions=turn.inbound.instructions,
             tools=[tool.name for tool in self.tools],
             max_iterations=agent.max_iterations,
