@@ -77,6 +77,11 @@ class Sessions:
         self._databases = databases
         self._queues: dict[Identity, trio.Lock] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many turns wait for their session's one place."""
+        return sum(queue.statistics().tasks_waiting for queue in self._queues.values())
+
     @asynccontextmanager
     async def open(self, turn_id: str, inbound: Inbound, route: Route) -> AsyncIterator[Turn]:
         """Hold the session's one place and give the turn to take; others of that session wait outside, first come first.

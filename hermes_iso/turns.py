@@ -55,6 +55,10 @@ class TurnRunner:
         """How many turns run now."""
         return len(self._running)
 
+    def running_of(self, agent: str) -> int:
+        """Return how many turns of an agent run now."""
+        return sum(each.work.agent.id == agent for each in self._running)
+
     def interrupt(self, agent: str, session_id: str) -> int:
         """Ask the turns of a session to stop soon; one that goes on is ended after its grace. Returns how many."""
         found = [each for each in self._running if (each.work.agent.id, each.work.turn.session_id) == (agent, session_id)]
