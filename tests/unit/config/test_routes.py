@@ -21,10 +21,7 @@ def home(tmp_path):
 def rules(home, config):
     """Return a config's rules without their places: (routes, bindings)."""
     found = load(home, HEAD + config + "\n")
-    return tuple(
-        [(rule.agent, dict(zip(rule.keys, rule.values, strict=True))) for rule in part]
-        for part in (found.routes, found.bindings)
-    )
+    return tuple([(rule.agent, rule.match) for rule in part] for part in (found.routes, found.bindings))
 
 
 ALL_KEYS = {
