@@ -21,7 +21,11 @@ class ApiLine(Protocol):
 
     @property
     def config(self) -> Config:
-        """The config that is served."""
+        """The config that is served now."""
+
+    @property
+    def router(self) -> Router:
+        """The routes that count now."""
 
     async def handle(self, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
         """Take one message through the line."""
@@ -35,8 +39,11 @@ class Directory:
 
     def __init__(self, line: ApiLine) -> None:
         self._line = line
-        self._config = line.config
-        self._router = Router(line.config)
+
+    @property
+    def _config(self) -> Config:
+        """The config as it is now: a reload may change it between two requests."""
+        return self._line.config
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells."""
@@ -80,10 +87,10 @@ class Directory:
 
     def _by_route(self, asked: Inbound, model: str) -> str:
         """Return the agent by the routes, else by the model's name, else the default."""
-        if self._router.decide(asked).place is None and model in self._config.agents:
+        if self._line.router.decide(asked).place is None and model in self._config.agents:
             return model
         try:
-            return self._router.route(asked).agent
+            return self._line.router.route(asked).agent
         except RouteRejectedError as error:
             raise ApiError(404, _sentence(str(error)), code="agent_not_found") from error
 

@@ -74,9 +74,25 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_line(value: Any) -> None:
+    """Print a JSON document as one line on stdout, one of many."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
 def say(sentence: str) -> None:
     """Print a message for a person on stderr, where it does not mix with a result."""
     print(sentence, file=sys.stderr)
+
+
+def confirm(yes: bool) -> None:
+    """Ask on a terminal. Raises UsageError when the answer is not yes, or nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("Nothing was changed: nobody can be asked here, so say --yes.")
+    print("Go on? [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("Nothing was changed.")
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:

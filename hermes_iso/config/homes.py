@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_iso.config.agent_shapes import AgentShape
-from hermes_iso.config.known import RESERVED_NAMES, name_complaint, normal_name
+from hermes_iso.config.known import REMOVED, RESERVED_NAMES, name_complaint, normal_name
 from hermes_iso.config.places import Places
 from hermes_iso.config.problems import ProblemList, key_text, numbered, suggestion
 from hermes_iso.config.root_shapes import EVERYBODY, OurKeys
@@ -94,7 +94,7 @@ class HomeMap:
     def _on_disk(self) -> list[str]:
         profiles = self.root / "profiles"
         try:
-            entries = sorted(entry.name for entry in os.scandir(profiles) if entry.is_dir())
+            entries = sorted(entry.name for entry in os.scandir(profiles) if _is_profile(Path(entry.path)))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -140,6 +140,13 @@ class HomeMap:
             return self._ordered(self.spelled)
         return self._ordered(named)
 
+    def unasked(self, asked: Container[str]) -> dict[str, str]:
+        """Return the agents that are there and not asked for, with what would have to name them."""
+        wanted = "gateway.serve leaves it out"
+        if self.ours.gateway.serve is None:
+            wanted = "neither agents, a route, default_agent nor gateway.serve names it"
+        return {name: wanted for name in self._ordered(self.spelled) if name not in asked}
+
     def _check_served(self, chosen: set[str], default: str) -> None:
         at: KeyPath = ("gateway", "serve")
         if default not in chosen:
@@ -176,3 +183,8 @@ class HomeMap:
 
     def _complain(self, at: KeyPath, message: str) -> None:
         self.document.complain(self.problems, at, message=message)
+
+
+def _is_profile(place: Path) -> bool:
+    """Say whether a place below `profiles` is an agent's home, and not one that a removed agent left."""
+    return place.is_dir() and not os.path.lexists(place / REMOVED)

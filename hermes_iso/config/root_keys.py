@@ -30,7 +30,7 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
         if (len(path) == 1 or path[0] in STRICT_ROOTS) and path[:2] != ("gateway", "profile_routes"):
             document.complain(problems, path, message="is not text; write this key in quotes")
     data = {name: value for name, value in document.data.items() if name in OurKeys.model_fields}
-    for root in ("engines", "egress", "subagent"):
+    for root in ("engines", "egress"):
         if root in document.data:
             data[root] = document.data[root]
     for pattern in NOT_BUILT:
