@@ -90,6 +90,14 @@ ALL_KEYS = {
                 ("fam", {"platform": "slack"}),
             ],
         ),
+        (
+            'platforms: {telegram: {topic_profiles: {-100:2: coder}}, Slack: {extra: {topic_profiles: {"3:4": fam}}}}',
+            [],
+            [
+                ("coder", {"platform": "telegram", "chat_id": "-100", "thread_id": "2"}),
+                ("fam", {"platform": "slack", "chat_id": "3", "thread_id": "4"}),
+            ],
+        ),
         ("profile_routes: []\ntelegram:\nbindings:\nroutes:\ngateway: {profile_routes: {}}", [], []),
     ],
 )
@@ -257,6 +265,7 @@ ANY = "is no id; to match any, leave this key out"
         ("profile_routes: {slack: {1: {2: }}}", ["profile_routes.slack.1.2: must be the name of a profile, found nothing; correct it"]),
         ("profile_routes: {slack: {'*': coder}}", [f"profile_routes.slack.*: {ANY}"]),
         ("telegram: {topic_profiles: [1]}", ["telegram.topic_profiles: must be a mapping of chat:thread to profile, found a list; correct it"]),
+        ("platforms: 5", ["platforms: must be a mapping, found a number; correct it"]),
         ("telegram: {topic_profiles: {'-100': coder}}", ['telegram.topic_profiles.-100: must be a chat and its thread with a colon between, such as "-100123:7"']),
         ("telegram: {topic_profiles: {'1:2': nobody}}", ["telegram.topic_profiles.1:2: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/nobody, or add it to agents:"]),
         ("bindings: [{agent: coder, chat_id: 5, slack: x}]", ["bindings[0].chat_id: unknown key; it belongs below match:"]),
