@@ -141,5 +141,5 @@ def _bound_as(old: ApiSettings, new: ApiSettings) -> ApiSettings:
 
 
 def _routes(config: Config) -> Counter[object]:
-    """Return the routes without their places in the file."""
-    return Counter(replace(rule, where="") for rule in config.routes)
+    """Return the rules of every format without their places in the file."""
+    return Counter(replace(rule, where="") for rule in (*config.routes, *config.bindings))

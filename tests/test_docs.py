@@ -62,6 +62,8 @@ def test_commands_are_those_of_this_version():
         "doctor",
         "exec",
         "home chown",
+        "import openclaw",
+        "import routes",
         "init",
         "policy explain",
         "prove",
