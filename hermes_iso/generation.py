@@ -144,5 +144,5 @@ def _later(key: str, old: object, new: object) -> str:
 
 
 def _routes(config: Config) -> Counter[object]:
-    """Return the routes and bindings without their places in the file."""
+    """Return the rules of every format without their places in the file."""
     return Counter(replace(rule, where="") for rule in (*config.routes, *config.bindings))

@@ -65,6 +65,8 @@ def test_commands_are_those_of_this_version():
         "drain",
         "exec",
         "home chown",
+        "import openclaw",
+        "import routes",
         "init",
         "policy explain",
         "prove",
