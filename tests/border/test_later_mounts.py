@@ -32,14 +32,14 @@ async def scenario(pool):
     before, late, later = (simple_confinement(top / name) for name in ("before", "late", "later"))
     assert await output_of(pool, before, "touch mine; echo ready") == "ready\\n"
     tree = pool._tree
-    first = tree._stand.keeper
+    first = tree._stands.current.keeper
     (top / "late" / "made").mkdir()  # no mount: the keeper sees it
     assert await output_of(pool, late, "true") == ""
-    assert tree._stand.keeper is first
+    assert tree._stands.current.keeper is first
     keeper.mount("tmpfs", str(top / "later"), "tmpfs", 0, "mode=755")
     (top / "later" / "on-the-mount").touch()
     assert await output_of(pool, later, "ls") == "on-the-mount\\n"
-    assert (tree._stand.keeper is first) == root
+    assert (tree._stands.current.keeper is first) == root
     assert await output_of(pool, before, "ls") == "mine\\n"
     assert not first.dead.is_set()  # what stands on it goes on
     await pool.retire(before.home)
