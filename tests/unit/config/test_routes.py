@@ -151,6 +151,7 @@ def test_every_rule_knows_its_line(home):
         "routes: [{match: {platform: slack}, agent: coder, enabled: 'false'}]",
         "bindings: [{agent: coder, slack: '*', enabled: 'off'}]",
         "profile_routes: [{platform: slack, profile: coder, enabled: 'no'}]",
+        "routes: [{match: {platform: slack}, agent: coder, enabled: 0}]",
     ],
 )
 def test_a_rule_that_is_off_takes_nothing(home, entry):
