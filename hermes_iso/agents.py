@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from hermes_iso.errors import TurnError
 from hermes_iso.policy import ToolPolicy
+from hermes_iso.profile_files import read_persona
 from hermes_iso.profiles import Profile
 from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
 from hermes_iso.tools import TOOLS
@@ -75,6 +77,7 @@ class Agent:
 
     ns: what stands for it in session keys: `main` for the root agent, else its id.
     persona: the first system text: personality, else the profile's SOUL.md, else the root's, else a built-in one.
+    persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
     """
 
@@ -89,6 +92,12 @@ class Agent:
     background_timeout: float = 3600.0
     max_iterations: int = 90
     subagents: Subagents = Subagents()
+    persona_file: Path | None = None
+
+    def current_persona(self) -> str:
+        """Return the persona of a turn that begins now."""
+        written = read_persona(self.persona_file)[0] if self.persona_file else ""
+        return written or self.persona
 
     @property
     def needs(self) -> Needs:

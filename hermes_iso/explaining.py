@@ -63,6 +63,7 @@ def _kernel(agent: Agent, landlock: int | None) -> JsonObject:
     confinement = shaped(Confinement(agent.profile.home, binds=binds), agent.needs, agent.profile.workplaces)
     return {
         **_rights(execute=confinement.execute, writable=confinement.writable),
+        "soul": "rw" if agent.profile.soul_writable and agent.needs.write else "ro",
         "door": False,
         "landlock": landlock,
         "narrowed_by_platform": {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hermes_iso.agents import Agent, Allowance
 from hermes_iso.errors import TurnError
@@ -25,6 +25,9 @@ def command_environment(agent: Agent) -> dict[str, str]:
     }
 
 
+_NOTHING = ToolPolicy((Layer("session", allow=frozenset()),))
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told.
@@ -35,11 +38,11 @@ class Work:
 
     turn: Turn
     agent: Agent
-    policy: ToolPolicy
     tools: tuple[ToolSpec, ...]
     relay: Relay
     log: TurnLog
-    allowance: Allowance
+    policy: ToolPolicy = _NOTHING
+    allowance: Allowance = field(default_factory=lambda: Allowance(0))
     depth: int = 0
 
     @staticmethod
@@ -53,7 +56,7 @@ class Work:
         if not tools:
             how = f"`hermes-iso policy explain {agent.id}` says why"
             raise TurnError("no_tools", f"Agent {agent.id} is granted no tool on {platform}, so it takes no turn there: {how}.")
-        return Work(turn, agent, policy, tools, one_at_a_time(relay), log, Allowance(agent.subagents.max_children))
+        return Work(turn, agent, tools, one_at_a_time(relay), log, policy, Allowance(agent.subagents.max_children))
 
     def below(self, turn: Turn, agent: Agent, *, layer: Layer, relay: Relay) -> Work:
         """Return the work of a turn that this one delegated: it has this one's policy, narrowed, and its allowance.
@@ -65,7 +68,7 @@ class Work:
         if not tools:
             yours = ", ".join(tool.name for tool in self.tools)
             raise TurnError("no_tools", f"Nothing that was asked for a subagent is granted to it: ask for others of {yours}.")
-        return Work(turn, agent, policy, tools, relay, self.log.below(turn.turn_id), self.allowance, self.depth + 1)
+        return Work(turn, agent, tools, relay, self.log.below(turn.turn_id), policy, self.allowance, self.depth + 1)
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""
@@ -77,7 +80,7 @@ class Work:
             session_id=turn.session_id,
             text=turn.inbound.text,
             history=list(turn.history),
-            persona=agent.persona,
+            persona=agent.current_persona(),
             instructions=turn.inbound.instructions,
             tools=[tool.name for tool in self.tools],
             max_iterations=agent.max_iterations,

@@ -35,7 +35,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
     profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
-    maker = AgentMaker(root, home_map.ours.subagent, problems)
+    maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
     agents = {
         name: maker.make(
             source,

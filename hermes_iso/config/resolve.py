@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hermes_iso.agents import Agent, Subagents
 from hermes_iso.config.model_choice import choose_model, choose_subagent_model
@@ -45,6 +46,7 @@ class AgentMaker:
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
             subagents=self._subagents(source, names),
+            persona_file=self._persona_file(source),
         )
 
     def _subagents(self, source: Source, names: Names) -> Subagents:
@@ -53,12 +55,23 @@ class AgentMaker:
         model = choose_subagent_model(source, self.root, self.subagent.model, names=names, problems=self.problems)
         return Subagents(shape.max_depth, shape.max_children, model)
 
+    def _persona_file(self, source: Source) -> Path | None:
+        """Return the SOUL.md that the agent may write, where that decides who it is."""
+        decides = source.overlay.allow_soul_edit and not (source.overlay.personality or "").strip()
+        return source.home / "SOUL.md" if decides else None
+
     def _persona(self, source: Source) -> str:
         """Return the personality, else the profile's SOUL.md, else the root's, else the built-in persona."""
         personality = (source.overlay.personality or "").strip()
         if personality:
             return personality
         for home in dict.fromkeys((source.home, self.root.home)):
+            if home == self.root.home and source.id != self.root.id and self.root.overlay.allow_soul_edit:
+                self.problems.warn(
+                    f"agent {source.id} does not have the home's SOUL.md, because agent {self.root.id} may write that;"
+                    " give it one of its own, or a personality"
+                )
+                break
             text, warning = read_persona(home / "SOUL.md")
             if warning:
                 self.problems.warn(warning)

@@ -61,8 +61,8 @@ def test_a_deny_is_named_with_its_file_and_line(home, capsys):
 
 def test_kernel_tells_what_the_sandbox_allows(home, capsys):
     """An agent with a terminal may start programs and write; one that may only remember can do neither."""
-    whole = {"execute": True, "workspace": "rw", "skills": "rw", "seccomp": "base+turn", "door": False}
-    none = {"execute": False, "workspace": "ro", "skills": "ro", "seccomp": "base+turn+no-exec", "door": False}
+    whole = {"execute": True, "workspace": "rw", "skills": "rw", "seccomp": "base+turn", "soul": "ro", "door": False}
+    none = {"execute": False, "workspace": "ro", "skills": "ro", "seccomp": "base+turn+no-exec", "soul": "ro", "door": False}
     for agent, expected in (("coder", whole), ("reader", none)):
         kernel = told(home, capsys, agent)["kernel"]
         assert {key: kernel[key] for key in expected} == expected
