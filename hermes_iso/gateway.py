@@ -1,6 +1,7 @@
 """The gateway: what is open while it runs, and the straight line that every message takes. The program on one screen.
 
-receive (adapter) -> route -> open session -> grant -> lease a process -> converse, broker beside it -> record -> deliver
+receive (adapter) -> route -> open session -> grant -> lease a process -> converse, broker beside it -> record -> deliver;
+a slash command turns off after the route and is answered without a turn
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import trio
 
 from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
+from hermes_iso.commands.desk import Desk
+from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
-from hermes_iso.delivery import Deliver, deliver_once, outbound_of, refusal_of
+from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.messages import Inbound, Receipt
 from hermes_iso.routing import Router
@@ -67,11 +70,21 @@ class Gateway:
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         with self._counted():
             try:
-                async with records.sessions.open(turn_id, inbound, route) as turn:
-                    work = Work.granted(turn, agent, relay=relay, log=log)
+                desk = Desk.of(inbound, route, records.sessions, self._services.runner, relay=relay, log=log)
+                reply = await take_command(inbound, route, self.config, desk)
+                if isinstance(reply, str):
+                    outbound = answer_of(reply, inbound, route, turn_id=turn_id)
+                    return await deliver_once(outbound, deliver, log=log)
+                asked = reply.inbound
+                async with records.sessions.open(
+                    turn_id, asked, route, replaces=reply.replaces, settings=reply.settings
+                ) as turn:
+                    work = Work.granted(turn, turn.settings.applied(agent), relay=relay, log=log)
                     outcome = await self._services.runner.run(work)
                     if outcome.error is None:
-                        await records.sessions.keep(turn, outcome.messages)
+                        await records.sessions.keep(turn, outcome.messages, outcome.usage)
+                    else:
+                        await records.sessions.charge(turn, outcome.usage)
                     outbound = outbound_of(outcome, route, turn_id=turn_id, session_id=turn.session_id)
                     return await deliver_once(outbound, deliver, log=log)
             except TurnError as error:
@@ -92,10 +105,6 @@ class Gateway:
         with self._counted():
             confinement, env = found.confinement(), command_environment(found)
             return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
-
-    def interrupt(self, agent: str, session_id: str) -> int:
-        """Ask a session's turn to stop soon; returns how many turns that were."""
-        return self._services.runner.interrupt(agent, session_id)
 
     async def drain(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Take no new turns, wait for those that run, then end what is left. May be called again with less patience."""

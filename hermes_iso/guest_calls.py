@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 
@@ -23,14 +24,30 @@ UNREAD_ANSWERS = 4
 """Answers that a guest may leave unread: each can hold a frame's worth of memory."""
 
 
-class GuestCalls:
-    """Takes the broker calls of one turn, checks what they name, and sends the answers."""
+Method: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Answers one broker method by its parameters. Raises ModelError, TurnError, SandboxError, to tell the guest."""
 
-    def __init__(self, lease: LeaseLike, nursery: trio.Nursery, *, models: ModelDoor, processes: ProcessBroker) -> None:
+
+class GuestCalls:
+    """Takes the broker calls of one turn, checks what they name, and sends the answers.
+
+    methods: those of further brokers, by name.
+    """
+
+    def __init__(
+        self,
+        lease: LeaseLike,
+        nursery: trio.Nursery,
+        *,
+        models: ModelDoor,
+        processes: ProcessBroker,
+        methods: Mapping[str, Method],
+    ) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models
         self._processes = processes
+        self._methods = methods
         self._working = 0
         self._unread = 0
 
@@ -85,4 +102,6 @@ class GuestCalls:
                 return await self._models.answer(call.params, on_text)
             case "process":
                 return await self._processes.answer(call.params)
+        if call.method in self._methods:
+            return await self._methods[call.method](call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

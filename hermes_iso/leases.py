@@ -41,12 +41,16 @@ class PoolLike(Protocol):
 
 
 class Leash:
-    """How others can end a turn that runs: cancel `scope`, or set `interrupt`, after which it has `grace` seconds."""
+    """How others can end a turn that runs: cancel `scope`, or set `interrupt`, after which it has `grace` seconds.
+
+    leased: whether the turn has its process; until then there is nobody to interrupt.
+    """
 
     def __init__(self, timeout: float, grace: float) -> None:
         self.grace = grace
         self.scope = trio.CancelScope(deadline=trio.current_time() + timeout)
         self.interrupt = trio.Event()
+        self.leased = False
 
     async def pass_on_interrupt(self, lease: LeaseLike) -> None:
         """Wait for an interrupt, tell the guest, and give it a moment to end by itself."""

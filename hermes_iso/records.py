@@ -10,6 +10,7 @@ from pathlib import Path
 from hermes_iso import journal, sessions
 from hermes_iso.config.schema import Config
 from hermes_iso.home_lock import hold_home, make_private
+from hermes_iso.session_schema import SCHEMA
 from hermes_iso.store import open_database
 
 
@@ -33,6 +34,6 @@ async def open_records(config: Config) -> AsyncIterator[Records]:
         for agent in config.agents:
             own = directory / "agents" / agent
             make_private(own)
-            databases[agent] = await stack.enter_async_context(open_database(own / "sessions.db", sessions.SCHEMA))
+            databases[agent] = await stack.enter_async_context(open_database(own / "sessions.db", SCHEMA))
         writer = await stack.enter_async_context(journal.open_journal(entries))
         yield Records(directory, writer, sessions.Sessions(databases))

@@ -7,16 +7,19 @@ returns or raises.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
 
 import structlog
 import trio
 
 from hermes_iso.broker.door import ModelDoor, Models
 from hermes_iso.errors import ConfigError, TurnError
-from hermes_iso.exchange import exchange
+from hermes_iso.exchange import Methods, exchange
 from hermes_iso.leases import Leash, PoolLike
 from hermes_iso.outcomes import Outcome, failed, outcome_of, translated
+from hermes_iso.steering import Steering
 from hermes_iso.work import Work
 from hermes_iso_sandbox.errors import SandboxError
 
@@ -28,19 +31,28 @@ STOPPED_RETRY = 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Running:
-    """A turn that runs, what can end it, and its way to the model."""
+    """A turn that runs, what can end it, its way to the model, and what it is told meanwhile."""
 
     work: Work
     leash: Leash
     door: ModelDoor
+    steering: Steering = field(default_factory=Steering)
+
+
+def _no_methods(work: Work) -> Mapping[str, NoReturn]:  # noqa: ARG001  # the form of Methods
+    """Know no further broker method."""
+    return {}
 
 
 class TurnRunner:
     """Runs turns; one per gateway, any number at once."""
 
-    def __init__(self, pool: PoolLike, models: Models, *, interrupt_grace: float = INTERRUPT_GRACE) -> None:
+    def __init__(
+        self, pool: PoolLike, models: Models, *, methods: Methods = _no_methods, interrupt_grace: float = INTERRUPT_GRACE
+    ) -> None:
         self._pool = pool
         self._models = models
+        self._methods = methods
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
         self._stopped = False
@@ -51,12 +63,25 @@ class TurnRunner:
         """How many turns run now."""
         return len(self._running)
 
-    def interrupt(self, agent: str, session_id: str) -> int:
-        """Ask the turns of a session to stop soon; one that goes on is ended after its grace. Returns how many."""
-        found = [each for each in self._running if (each.work.agent.id, each.work.turn.session_id) == (agent, session_id)]
-        for each in found:
-            each.leash.interrupt.set()
-        return len(found)
+    def works(self) -> list[Work]:
+        """Return the turns that run now, with what each has."""
+        return [each.work for each in self._running]
+
+    def interrupt(self, turn_id: str) -> None:
+        """Ask a turn to stop soon; one that goes on is ended after its grace, and one without a process at once."""
+        for each in self._running:
+            if each.work.turn.turn_id == turn_id:
+                each.leash.interrupt.set()
+                if not each.leash.leased:
+                    each.leash.scope.cancel()
+
+    async def steer(self, turn_id: str, text: str) -> bool:
+        """Say something to a turn as its user; returns whether it was taken in before the turn's end.
+
+        Raises TurnError: busy when the turn was told too much, too_long.
+        """
+        found = next((each for each in self._running if each.work.turn.turn_id == turn_id), None)
+        return found is not None and await found.steering.say(text)
 
     def stop(self) -> None:
         """End every turn that runs, and refuse those that would begin."""
@@ -77,6 +102,7 @@ class TurnRunner:
             outcome = await self._supervise(running)
         finally:
             self._running.discard(running)
+            running.steering.close()
             if outcome is None:
                 await work.log.add_last("cancelled", seconds=round(trio.current_time() - began, 4))
         await work.log.add(
@@ -115,8 +141,9 @@ class TurnRunner:
         work, door = running.work, running.door
         confinement = work.agent.confinement()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
-            end = await exchange(work, lease, door=door, leash=running.leash)
-        return outcome_of(end, usage=door.usage, model_failure=door.failure)
+            running.leash.leased = True
+            end = await exchange(work, lease, door=door, leash=running.leash, steering=running.steering, methods=self._methods)
+        return outcome_of(end, usage=door.usage, model_failure=door.failure, told=running.steering.taken)
 
     def _why_ended(self, running: _Running) -> TurnError:
         """Return why a turn was ended from outside."""

@@ -38,7 +38,13 @@ class Work:
     def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
         """Return the work of a turn with the tools that its agent's policy grants on this platform."""
         names = agent.policy.grant(TOOLS, turn.route.reply_to.platform)
-        return Work(turn, agent, tuple(TOOLS[name] for name in names), relay, log)
+        tools = tuple(TOOLS[name] for name in names if name not in turn.denied_tools)
+        return Work(turn, agent, tools, relay, log)
+
+    @staticmethod
+    def without_tools(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
+        """Return the work of a turn that only thinks: no tool is offered to it, whatever the policy grants."""
+        return Work(turn, agent, (), relay, log)
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""

@@ -55,4 +55,5 @@ class AgentShape(Shape):
     personality: str | None = None
     home_dir: str | None = None
     engine: Literal["native"] = "native"
+    admins: Texts = Field(default_factory=list)
     sandbox: SandboxShape = Field(default_factory=SandboxShape)

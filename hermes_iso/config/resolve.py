@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from hermes_iso.agents import Agent
-from hermes_iso.config.model_choice import choose_model
+from hermes_iso.config.model_choice import choose_model, model_named
+from hermes_iso.config.people import admins, personalities
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.tool_rules import tool_policy
@@ -42,6 +44,9 @@ class AgentMaker:
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
+            admins=admins(source, self.root, problems=self.problems),
+            personalities=personalities(source, self.root),
+            name_model=partial(model_named, source, self.root, names),
         )
 
     def _persona(self, source: Source) -> str:

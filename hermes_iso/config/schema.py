@@ -52,6 +52,18 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandRules:
+    """Who may use which slash commands on one platform, in direct chats or in groups, as Hermes has it.
+
+    admins: user ids that may use them all; without any there is no rule, and everybody may.
+    allowed: the commands that the others may use, by name.
+    """
+
+    admins: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that a home's files say.
 
@@ -59,6 +71,7 @@ class Config:
     agents: the served ones in order, `main` first where it is served.
     not_served: agents that were asked for and can't be served now, each with the reason and what to do.
     unserved_platforms: enabled platforms that have no adapter here.
+    command_rules: by platform and scope, which is dm or group; one that has no entry has no rule.
     warnings: one sentence each, for `config check`, `doctor` and the log.
     """
 
@@ -73,3 +86,4 @@ class Config:
     warnings: tuple[str, ...] = ()
     group_sessions_per_user: bool = True
     thread_sessions_per_user: bool = False
+    command_rules: Mapping[tuple[str, str], CommandRules] = field(default_factory=dict)

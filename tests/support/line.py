@@ -12,6 +12,7 @@ import trio
 from hermes_iso.agents import Agent, ModelSettings
 from hermes_iso.background import Background
 from hermes_iso.broker.calls import ModelAnswer, ModelCall, OnText
+from hermes_iso.broker.methods import BrokerMethods
 from hermes_iso.config.schema import ApiKey, ApiSettings, Config
 from hermes_iso.errors import ModelError
 from hermes_iso.gateway import Gateway
@@ -177,7 +178,7 @@ async def open_line(
     config = config or make_config(home)
     pool = pool or FakePool(script)
     async with open_records(config) as records, Background() as background:
-        runner = TurnRunner(pool, models or FakeModels(), interrupt_grace=grace)
+        runner = TurnRunner(pool, models or FakeModels(), methods=BrokerMethods(records.sessions), interrupt_grace=grace)
         yield Gateway(config, Services(records, pool, runner, background)), pool
 
 
