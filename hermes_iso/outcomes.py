@@ -16,6 +16,8 @@ SHOWN_LENGTH = 500
 """Most characters of a guest's own word on a failure, or of a preview of a tool's arguments."""
 NAME_LENGTH = 64
 """Most characters of a tool's name."""
+STOPPED = "The turn was stopped before it had said anything."
+"""The answer of a turn that was interrupted without a word."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -53,7 +55,7 @@ def outcome_of(
             raise TurnError(model_failure.kind, str(model_failure), model_failure.retry_after)
         kind = end.kind if end.kind == "bad_response" else "guest_error"
         raise TurnError(kind, shown(end.message) or "The agent's process could not finish the turn.")
-    text = clean_text(end.text)
+    text = clean_text(end.text) or (STOPPED if end.interrupted else "")
     try:
         messages = _with_told(check_history(end.messages, ("assistant", "tool", "user")), told)
     except MalformedHistoryError as error:

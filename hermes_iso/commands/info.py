@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hermes_iso.commands.access import sender_ids
 from hermes_iso.commands.command import Call, Command, Reply
+from hermes_iso.commands.sessions import counted
 from hermes_iso.commands.settings import model_name, settings_of
 from hermes_iso.messages import Usage
 from hermes_iso.outcomes import shown
@@ -91,7 +92,7 @@ async def _usage(call: Call) -> Reply:
     usage = row.usage if row else Usage()
     total = usage.prompt_tokens + usage.completion_tokens
     return (
-        f"This session: {row.turns if row else 0} turns, {usage.calls} model calls, {total} tokens"
+        f"This session: {counted(row.turns if row else 0, 'turn')}, {counted(usage.calls, 'model call')}, {total} tokens"
         f" ({usage.prompt_tokens} in, {usage.completion_tokens} out)."
     )
 

@@ -13,6 +13,11 @@ from hermes_iso.session_book import Listed
 TITLE_CHARS = 100
 
 
+def counted(count: int, word: str) -> str:
+    """Return a number with its word."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def title_of(text: str) -> str:
     """Return a title as it is kept: one line, printable, bounded."""
     return shown(text)[:TITLE_CHARS].strip()
@@ -55,7 +60,7 @@ def _line(number: int, listed: Listed, *, numbered: bool) -> str:
     mark = f"{number}. " if numbered else "- "
     here = " (this one)" if listed.current else ""
     words = row.title or shown(listed.preview)
-    return f"{mark}{row.session_id}{here}, {when} UTC, {row.turns} turns{': ' + words if words else ''}"
+    return f"{mark}{row.session_id}{here}, {when} UTC, {counted(row.turns, 'turn')}{': ' + words if words else ''}"
 
 
 async def _resume(call: Call) -> Reply:
@@ -67,7 +72,7 @@ async def _resume(call: Call) -> Reply:
         return f"This chat has no session {shown(call.args)[:80]!r}: /sessions lists those that it has."
     row, copied = found
     what = "A copy of that session goes on here as" if copied else "Back in session"
-    return f"{what} {row.session_id}{': ' + row.title if row.title else ''} ({row.turns} turns)."
+    return f"{what} {row.session_id}{': ' + row.title if row.title else ''} ({counted(row.turns, 'turn')})."
 
 
 async def _title(call: Call) -> Reply:

@@ -78,6 +78,8 @@ def model_named(source: Source, root: Source, names: Names, text: str) -> ModelS
     settings = _Choice(layers, source, names, problems).settings()
     if problems.problems:
         raise UsageError(f"No model {text!r} can be used: {problems.problems[0].message}.")
+    if settings.key_hint and not settings.api_key:
+        raise UsageError(f"No model {text!r} can be used: this gateway has no key for {settings.provider}.")
     return settings
 
 

@@ -7,10 +7,11 @@ from hermes_iso_sandbox.guest.tools.registry import ALL
 
 GUEST = {tool.name: tool for tool in ALL}
 EXPECTED = ["terminal", "process", "read_file", "write_file", "patch", "search_files", "execute_code", "memory", "todo"]
+EXPECTED += ["session_search"]
 
 
 def test_tools_are_those_of_the_guest():
-    """Host and guest know the same tools, the nine of Hermes that the engine has."""
+    """Host and guest know the same tools, those of Hermes that the engine has."""
     assert list(TOOLS) == EXPECTED
     assert set(GUEST) == set(TOOLS)
     assert set(TOOLS) <= KNOWN_TOOLS
