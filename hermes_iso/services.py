@@ -38,7 +38,7 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
 
     pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
     """
-    pool = pool or SandboxPool()
+    pool = pool or SandboxPool(uids=config.host_uids)
     async with open_records(config) as records, ModelBroker() as models, pool, Background() as background:
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
         yield Services(records, pool, TurnRunner(pool, models, methods=BrokerMethods(records.sessions)), background)

@@ -76,6 +76,11 @@ class Sessions:
         self._databases = databases
         self._queues: dict[str, trio.Lock] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many turns wait for their session's one place."""
+        return sum(queue.statistics().tasks_waiting for queue in self._queues.values())
+
     @asynccontextmanager
     async def open(
         self,
@@ -131,7 +136,7 @@ class Sessions:
             queue.release()
             self._forget_queue(key, queue)
 
-    def waiting(self, key: ChatKey) -> int:
+    def waiting_in(self, key: ChatKey) -> int:
         """Return how many turns wait in a chat behind the one that runs."""
         queue = self._queues.get(key.identity)
         return queue.statistics().tasks_waiting if queue else 0

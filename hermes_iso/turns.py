@@ -63,6 +63,10 @@ class TurnRunner:
         """How many turns run now."""
         return len(self._running)
 
+    def running_of(self, agent: str) -> int:
+        """Return how many turns of an agent run now."""
+        return sum(each.work.agent.id == agent for each in self._running)
+
     def works(self) -> list[Work]:
         """Return the turns that run now, with what each has."""
         return [each.work for each in self._running]

@@ -38,7 +38,7 @@ class Desk:
 
     def waiting(self) -> int:
         """Return how many turns of the chat wait for the one that runs."""
-        return self.sessions.waiting(self.book.key)
+        return self.sessions.waiting_in(self.book.key)
 
     def around(self) -> list[Turn]:
         """Return the turns that run in the chat, those beside its session too."""

@@ -6,11 +6,11 @@ import pytest
 import trio
 import trio.testing
 
-from hermes_iso.config.schema import RouteRule
 from hermes_iso.errors import DrainingError, RouteRejectedError, UsageError
 from hermes_iso.gateway import open_gateway
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.policy import ToolPolicy
+from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, FakeModels, Guest, make_agent, make_config, open_line
 
