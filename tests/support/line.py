@@ -146,6 +146,18 @@ async def echo(guest: Guest) -> None:
     await guest.say(wire.TurnDone(request.text, [{"role": "assistant", "content": request.text}]))
 
 
+async def thinking(guest: Guest) -> None:
+    """Ask the model with history and text, and answer what it says, as an engine without tools does."""
+    request = await guest.hear()
+    messages = [*request.history, {"role": "user", "content": request.text}]
+    answer = await guest.ask(1, "model", messages=messages)
+    if not answer.ok:
+        await guest.say(wire.TurnFailed(answer.data["kind"], answer.data["message"]))
+        return
+    text = answer.data["message"]["content"]
+    await guest.say(wire.TurnDone(text, [{"role": "assistant", "content": text}]))
+
+
 def make_agent(home: Path, name: str = "main", **changes: Any) -> Agent:
     """Return an agent whose home lies below `home`."""
     where = home if name == "main" else home / "profiles" / name
@@ -199,6 +211,7 @@ class Chat:
 
     async def say(self, text: str, chat: str = "c", **more: Any) -> Outbound:
         """Send a message and return what was delivered for it."""
-        inbound = Inbound(ChatRef("console", chat), text, "1", **more)
+        ref = ChatRef(more.pop("platform", "console"), chat, more.pop("chat_type", "dm"))
+        inbound = Inbound(ref, text, "1", **more)
         receipt = await self.gateway.handle(inbound, self.deliver, self.relay)
         return receipt.outbound
