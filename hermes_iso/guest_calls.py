@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import trio
 
-from hermes_iso.broker.capabilities import ProcessBroker
 from hermes_iso.broker.door import ModelDoor
 from hermes_iso.errors import ModelError, TurnError
 from hermes_iso.history import message_size
@@ -24,14 +23,17 @@ UNREAD_ANSWERS = 4
 """Answers that a guest may leave unread: each can hold a frame's worth of memory."""
 
 
-Method: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Answers one broker method by its parameters. Raises ModelError, TurnError, SandboxError, to tell the guest."""
+class Broker(Protocol):
+    """Answers one method; it checks by itself whether the turn may ask that."""
+
+    async def answer(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return what the guest is told. Raises TurnError, SandboxError."""
 
 
 class GuestCalls:
     """Takes the broker calls of one turn, checks what they name, and sends the answers.
 
-    methods: those of further brokers, by name.
+    brokers: what answers each method but the model's.
     """
 
     def __init__(
@@ -40,14 +42,12 @@ class GuestCalls:
         nursery: trio.Nursery,
         *,
         models: ModelDoor,
-        processes: ProcessBroker,
-        methods: Mapping[str, Method],
+        brokers: Mapping[str, Broker],
     ) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models
-        self._processes = processes
-        self._methods = methods
+        self._brokers = brokers
         self._working = 0
         self._unread = 0
 
@@ -97,11 +97,8 @@ class GuestCalls:
         async def on_text(text: str) -> None:
             await self._lease.send(wire.BrokerChunk(call.call_id, {"text": text}))
 
-        match call.method:
-            case "model":
-                return await self._models.answer(call.params, on_text)
-            case "process":
-                return await self._processes.answer(call.params)
-        if call.method in self._methods:
-            return await self._methods[call.method](call.params)
+        if call.method == "model":
+            return await self._models.answer(call.params, on_text)
+        if call.method in self._brokers:
+            return await self._brokers[call.method].answer(call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

@@ -49,13 +49,12 @@ class SessionSettings:
             model = agent.name_model(self.model) if self.model else agent.model
         except UsageError as error:
             raise TurnError("config", f"{error} It was set for this session: /model default goes back.") from error
-        persona = agent.persona
         if self.personality:
             if self.personality not in agent.personalities:
                 text = f"There is no personality {self.personality!r} any more: /personality none goes back."
                 raise TurnError("config", text)
-            persona = agent.personalities[self.personality]
-        return replace(agent, model=replace(model, reasoning=self.reasoning or model.reasoning), persona=persona)
+            agent = replace(agent, persona=agent.personalities[self.personality], persona_file=None)
+        return replace(agent, model=replace(model, reasoning=self.reasoning or model.reasoning))
 
 
 NO_SETTINGS = SessionSettings()

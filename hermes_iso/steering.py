@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from typing import Protocol
 
 import trio
 
 from hermes_iso.errors import TurnError
-from hermes_iso.leases import LeaseLike
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.errors import SandboxError
 
@@ -20,6 +20,13 @@ MOST_TEXTS = 8
 """Texts that a turn takes in all."""
 TEXT_CHARS = 20_000
 """Characters of one."""
+
+
+class Listener(Protocol):
+    """Takes messages for a guest; a lease does."""
+
+    async def send(self, message: wire.HostMessage) -> None:
+        """Send a message. Raises SandboxError."""
 
 
 class _Said:
@@ -59,7 +66,7 @@ class Steering:
         await said.settled.wait()
         return said.taken
 
-    async def pass_on(self, lease: LeaseLike) -> None:
+    async def pass_on(self, lease: Listener) -> None:
         """Send each text to the guest, for as long as the turn lasts."""
         async for said in self._receives:
             with suppress(SandboxError):

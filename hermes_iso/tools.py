@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hermes_iso.tool_spec import ToolSpec, array, flag, number, struct, text
+from hermes_iso.tool_specs_delegation import DELEGATE_TASK
 from hermes_iso.tool_specs_sessions import SESSION_SEARCH
-from hermes_iso.toolsets import KNOWN_TOOLS, TOOLSETS
+from hermes_iso.toolsets import KNOWN_TOOLS, TOOL_PROFILES, TOOLSETS, tools_named
 
-__all__ = ["KNOWN_TOOLS", "TOOLS", "TOOLSETS", "ToolSpec"]
+__all__ = ["KNOWN_TOOLS", "TOOLS", "TOOLSETS", "TOOL_PROFILES", "ToolSpec", "tools_named"]
 
 
 _TERMINAL = ToolSpec(
@@ -189,6 +190,7 @@ TOOLS: Mapping[str, ToolSpec] = {
         _EXECUTE_CODE,
         _MEMORY,
         _TODO,
+        DELEGATE_TASK,
         SESSION_SEARCH,
     )
 }

@@ -8,7 +8,8 @@ returns or raises.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 import structlog
@@ -16,10 +17,10 @@ import trio
 
 from hermes_iso.broker.door import ModelDoor, Models
 from hermes_iso.errors import ConfigError, TurnError
-from hermes_iso.exchange import Methods, exchange
+from hermes_iso.exchange import MoreBrokers, exchange
 from hermes_iso.leases import Leash, PoolLike
 from hermes_iso.outcomes import Outcome, failed, outcome_of, translated
-from hermes_iso.steering import Steering
+from hermes_iso.subagents import delegation
 from hermes_iso.work import Work
 from hermes_iso_sandbox.errors import SandboxError
 
@@ -27,20 +28,21 @@ INTERRUPT_GRACE = 5.0
 """Seconds that a turn has to end by itself after an interrupt."""
 STOPPED_RETRY = 5.0
 """Seconds after which to try again when the gateway stopped."""
+PLACE_TIMEOUT = 30.0
+"""Seconds that a subagent waits for a place in its agent's sandbox: those who hold the places may be waiting for theirs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Running:
-    """A turn that runs, what can end it, its way to the model, and what it is told meanwhile."""
+    """A turn that runs, what others can do to it, and its way to the model."""
 
     work: Work
     leash: Leash
     door: ModelDoor
-    steering: Steering = field(default_factory=Steering)
 
 
-def _no_methods(work: Work) -> Mapping[str, NoReturn]:  # noqa: ARG001  # the form of Methods
-    """Know no further broker method."""
+def _none(work: Work) -> Mapping[str, NoReturn]:  # noqa: ARG001  # the form of MoreBrokers
+    """Make no further broker."""
     return {}
 
 
@@ -48,11 +50,11 @@ class TurnRunner:
     """Runs turns; one per gateway, any number at once."""
 
     def __init__(
-        self, pool: PoolLike, models: Models, *, methods: Methods = _no_methods, interrupt_grace: float = INTERRUPT_GRACE
+        self, pool: PoolLike, models: Models, *, more: MoreBrokers = _none, interrupt_grace: float = INTERRUPT_GRACE
     ) -> None:
         self._pool = pool
         self._models = models
-        self._methods = methods
+        self._more = more
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
         self._stopped = False
@@ -85,7 +87,7 @@ class TurnRunner:
         Raises TurnError: busy when the turn was told too much, too_long.
         """
         found = next((each for each in self._running if each.work.turn.turn_id == turn_id), None)
-        return found is not None and await found.steering.say(text)
+        return found is not None and await found.leash.steering.say(text)
 
     def stop(self) -> None:
         """End every turn that runs, and refuse those that would begin."""
@@ -95,10 +97,18 @@ class TurnRunner:
 
     async def run(self, work: Work) -> Outcome:
         """Take a turn to its end. Never raises for a failed turn; cancelling ends its processes, then passes."""
+        return await self._run(work, Leash(work.agent.turn_timeout, self._grace), self._models)
+
+    async def _run_below(self, above: _Running, work: Work) -> Outcome:
+        """Take a turn to its end that another one delegated: on its time, and at its cost."""
+        rest = above.leash.scope.deadline - trio.current_time()
+        return await self._run(work, Leash(rest, self._grace, PLACE_TIMEOUT), above.door.for_subagents())
+
+    async def _run(self, work: Work, leash: Leash, models: Models) -> Outcome:
+        """Take a turn to its end."""
         began = trio.current_time()
-        leash = Leash(work.agent.turn_timeout, self._grace)
         deadline = leash.scope.deadline
-        door = ModelDoor(self._models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log)
+        door = ModelDoor(models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log)
         running = _Running(work, leash, door)
         self._running.add(running)
         outcome = None
@@ -106,7 +116,7 @@ class TurnRunner:
             outcome = await self._supervise(running)
         finally:
             self._running.discard(running)
-            running.steering.close()
+            leash.steering.close()
             if outcome is None:
                 await work.log.add_last("cancelled", seconds=round(trio.current_time() - began, 4))
         await work.log.add(
@@ -142,12 +152,14 @@ class TurnRunner:
 
     async def _take(self, running: _Running) -> Outcome:
         """Lease a process, exchange, and judge how it ended. The confinement is made from the files as they stand now."""
-        work, door = running.work, running.door
+        work, door, leash = running.work, running.door, running.leash
         confinement = work.agent.confinement()
+        brokers = {**self._more(work), "delegate": delegation(work, partial(self._run_below, running), door)}
+        leash.wait_for_place()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
-            running.leash.leased = True
-            end = await exchange(work, lease, door=door, leash=running.leash, steering=running.steering, methods=self._methods)
-        return outcome_of(end, usage=door.usage, model_failure=door.failure, told=running.steering.taken)
+            leash.take_place()
+            end = await exchange(work, lease, door=door, brokers=brokers, leash=leash)
+        return outcome_of(end, usage=door.usage, model_failure=door.failure, told=leash.steering.taken)
 
     def _why_ended(self, running: _Running) -> TurnError:
         """Return why a turn was ended from outside."""
@@ -156,5 +168,8 @@ class TurnRunner:
             return TurnError("draining", text, STOPPED_RETRY)
         if running.leash.interrupt.is_set():
             return TurnError("interrupted", "The turn was stopped.")
+        if running.leash.waits:
+            text = f"Within {PLACE_TIMEOUT:g} s no place was free in the agent's sandbox: delegate less at a time."
+            return TurnError("busy", text, STOPPED_RETRY)
         text = f"The turn took longer than {running.work.agent.turn_timeout:g} s and was ended: ask for less at a time."
         return TurnError("timeout", text)

@@ -11,7 +11,7 @@ from hermes_iso.cli.agent_edit import add_edits
 from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
 from hermes_iso.config.schema import Config
-from hermes_iso.tools import TOOLS
+from hermes_iso.tools import KNOWN_TOOLS, TOOLS
 
 
 def add_commands(app: App) -> None:
@@ -54,8 +54,10 @@ def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) 
     if as_json:
         print_json(agent)
         return 0
-    lists = {key: ", ".join(agent[key]) or "-" for key in ("tools", "env_visible", "env_held")}
-    shown = {**agent, **lists, "model": model_text(agent), "default": "yes" if agent["default"] else "no"}
+    lists = {key: ", ".join(agent[key]) or "-" for key in ("tools", "tools_not_offered", "env_visible", "env_held")}
+    words = {key: "yes" if agent[key] else "no" for key in ("default", "allow_soul_edit")}
+    subagents = ", ".join(f"{key} {value}" for key, value in agent["subagents"].items() if value is not None)
+    shown = {**agent, **lists, **words, "model": model_text(agent), "subagents": subagents}
     rows: list[tuple[str, ...]] = [
         (f"{key}:", str(value)) for key, value in shown.items() if key not in ("limits", "enforced", "not_bounded")
     ]
@@ -77,6 +79,9 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
         "workspace": str(agent.profile.workspace),
         "cwd": agent.profile.cwd,
         "tools": list(agent.policy.grant(TOOLS)),
+        "tools_not_offered": _not_offered(agent),
+        "subagents": _subagents(agent),
+        "allow_soul_edit": agent.profile.soul_writable,
         "env_visible": list(agent.profile.env_visible),
         "env_held": list(agent.profile.env_held),
         **bounds,
@@ -87,6 +92,19 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
             "max_iterations": agent.max_iterations,
         },
     }
+
+
+def _not_offered(agent: Agent) -> list[str]:
+    """Return what the agent's lists grant and its engine does not have; nothing where no list names any tool."""
+    listed = any(layer.allow is not None or layer.profile is not None for layer in agent.policy.layers)
+    return [name for name in sorted(KNOWN_TOOLS - TOOLS.keys()) if listed and not agent.policy.refusal(name)]
+
+
+def _subagents(agent: Agent) -> dict[str, Any]:
+    """Return how far an agent may delegate, and to which model where that is another one."""
+    bounds, model = agent.subagents, agent.subagents.model
+    named = f"{model.provider}/{model.model}" if model else None
+    return {"max_depth": bounds.max_depth, "max_children": bounds.max_children, "model": named}
 
 
 def model_text(agent: dict[str, Any]) -> str:

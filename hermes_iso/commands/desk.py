@@ -41,8 +41,11 @@ class Desk:
         return self.sessions.waiting_in(self.book.key)
 
     def around(self) -> list[Turn]:
-        """Return the turns that run in the chat, those beside its session too."""
-        key, turns = self.book.key, [work.turn for work in self.runner.works() if work.agent.id == self.route.agent]
+        """Return the turns that run in the chat, those beside its session too, but no subagents."""
+        key, turns = (
+            self.book.key,
+            [work.turn for work in self.runner.works() if work.agent.id == self.route.agent and not work.depth],
+        )
         return [turn for turn in turns if turn.chat == key.identity or chat_key(turn.inbound, turn.route).scope == key.scope]
 
     def running(self) -> list[Turn]:

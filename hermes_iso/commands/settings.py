@@ -8,6 +8,7 @@ from hermes_iso.agents import ModelSettings
 from hermes_iso.commands.command import NEEDS_SESSION, Call, Command, Reply
 from hermes_iso.errors import UsageError
 from hermes_iso.outcomes import shown
+from hermes_iso.policy import Layer
 from hermes_iso.session_settings import EFFORTS, NO_SETTINGS, SessionSettings
 from hermes_iso.tools import KNOWN_TOOLS, TOOLS
 
@@ -100,27 +101,27 @@ async def _tools(call: Call) -> Reply:
         await call.desk.book.change(lambda settings: replace(settings, denied_tools=settings.denied_tools | names))
         return f"Taken away from this session: {', '.join(sorted(names))}."
     await call.desk.book.change(lambda settings: replace(settings, denied_tools=settings.denied_tools - names))
-    platform = call.route.reply_to.platform
-    kept = [f"{name} is denied by {call.agent.policy.layer(name, platform)}" for name in sorted(names) if name in TOOLS]
-    still = [line for line in kept if not line.endswith(" by ")]
-    return f"This session no longer takes away: {', '.join(sorted(names))}." + (f" But {'; '.join(still)}." if still else "")
+    still = [(name, _refusal(call, NO_SETTINGS, name)) for name in sorted(names)]
+    denied = "; ".join(f"{name} is denied by {why}" for name, why in still if why)
+    return f"This session no longer takes away: {', '.join(sorted(names))}." + (f" But {denied}." if denied else "")
 
 
 def _listed(call: Call, settings: SessionSettings) -> str:
     """Return the tools, each granted or with what denies it."""
-    platform = call.route.reply_to.platform
     lines = []
     for name in TOOLS:
-        layer = call.agent.policy.layer(name, platform)
-        if not layer and name in settings.denied_tools:
-            layer = "this session (/tools on gives it back)"
-        lines.append(f"- {name}: {f'denied by {_public(layer, call)}' if layer else 'granted'}")
+        why = _refusal(call, settings, name)
+        lines.append(f"- {name}: {f'denied by {why}' if why else 'granted'}")
     return "\n".join([f"Tools of agent {call.agent.id} in this session:", *lines])
 
 
-def _public(layer: str, call: Call) -> str:
-    """Return a layer as a chat may see it: where a file lies on the host is for admins."""
-    return layer if call.admin else layer.partition(" /")[0]
+def _refusal(call: Call, settings: SessionSettings, name: str) -> str:
+    """Return the layer that denies a tool here, or ''. Where that is written on the host is for admins."""
+    places = {f"deny {each}": "/tools on gives it back" for each in settings.denied_tools}
+    policy = call.agent.policy.narrowed(Layer("session", deny=settings.denied_tools, places=places))
+    layer, _, place = policy.refusal(name, call.route.reply_to.platform).partition(": ")
+    shown_place = f" ({place})" if place and (call.admin or layer == "session") else ""
+    return f"the {layer}{shown_place}" if layer else ""
 
 
 COMMANDS = (

@@ -57,14 +57,10 @@ PLATFORM_SECRETS = {
 NOT_BUILT = (
     ("engines",),
     ("egress",),
-    ("subagent",),
-    ("agents", "*", "tools"),
     ("agents", "*", "egress"),
     ("agents", "*", "secrets"),
-    ("agents", "*", "allow_soul_edit"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
-    ("agents", "*", "subagents"),
     ("agents", "*", "shared_paths"),
 )
 """Key paths that a later version has; `*` stands for any key or place in a list."""

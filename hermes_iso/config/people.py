@@ -1,4 +1,4 @@
-"""What a config says about people: the admins of an agent, the commands that others may use, the personas to choose from."""
+"""What a config says about people: an agent's persona and those to choose from, its admins, the commands of the others."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from hermes_iso.config.problems import ProblemList, numbered, suggestion
 from hermes_iso.config.schema import CommandRules
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
+from hermes_iso.profile_files import read_persona
 
 _SCOPES = (
     ("dm", "allow_admin_from", "user_allowed_commands"),
     ("group", "group_allow_admin_from", "group_user_allowed_commands"),
 )
+PERSONA = (
+    "You are a helpful assistant. You work with the tools that you are offered, say plainly what you did and what you"
+    " could not do, and ask when a request can be read in two ways."
+)
+"""Who an agent is that no personality and no SOUL.md describes."""
 PERSONA_CHARS = 20_000
 """Most characters of a persona that a session can choose."""
 
@@ -81,6 +87,26 @@ def _words(document: Document, at: KeyPath, value: Any, problems: ProblemList) -
     else:
         words = document.texts.get(at, str(value)).split(",")
     return frozenset(word.strip() for word in words if word.strip())
+
+
+def persona_of(source: Source, root: Source, *, problems: ProblemList) -> str:
+    """Return the personality, else the profile's SOUL.md, else the root's, else the built-in persona."""
+    personality = (source.overlay.personality or "").strip()
+    if personality:
+        return personality
+    for home in dict.fromkeys((source.home, root.home)):
+        if home == root.home and source.id != root.id and root.overlay.allow_soul_edit:
+            problems.warn(
+                f"agent {source.id} does not have the home's SOUL.md, because agent {root.id} may write that;"
+                " give it one of its own, or a personality"
+            )
+            break
+        text, warning = read_persona(home / "SOUL.md")
+        if warning:
+            problems.warn(warning)
+        if text:
+            return text
+    return PERSONA
 
 
 def personalities(source: Source, root: Source) -> dict[str, str]:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from hermes_iso.config.agent_shapes import AgentShape
-from hermes_iso.config.shapes import Open, Shape, Switch, Texts
+from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape
+from hermes_iso.config.shapes import Open, Shape, Switch, Texts, as_mapping
 from hermes_iso.config.uid_ranges import as_uid_range
 from hermes_iso_sandbox.identity import HOST_UIDS
 
@@ -54,11 +54,18 @@ class ApiExtraShape(Open):
     strict_model: Switch = False
 
 
+class SubagentShape(Shape):
+    """`subagent`: what holds for every agent's subagents where the agent itself says nothing."""
+
+    model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
+
+
 class OurKeys(Shape):
     """The root keys that are ours, and those of Hermes' that decide the same things."""
 
     default_agent: str | None = None
     agents: dict[str, AgentShape] = Field(default_factory=dict)
+    subagent: SubagentShape = Field(default_factory=SubagentShape)
     gateway: GatewayShape = Field(default_factory=GatewayShape)
     multiplex_profiles: Switch | None = None
     group_sessions_per_user: Switch = True

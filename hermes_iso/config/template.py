@@ -54,6 +54,7 @@ _AGENT = """\
   {name}:
     # model: provider/name
     # personality: "Who this agent is; without it, SOUL.md in its home counts."
+    # tools: coding                          # minimal, messaging, coding, full, or a list of tools; without it everything
     sandbox: {{turn_timeout: 600}}
 """
 _ENV = """\

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hermes_iso.policy import ToolPolicy
+from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, Guest, make_agent, make_config, open_line
 
@@ -84,7 +84,8 @@ async def test_search_reaches_nobody_elses_sessions(tmp_path: Path, other: dict[
         assert (found.ok, found.data["kind"]) == (False, "not_found")
         assert found.data["message"].replace(*ids) == missing.data["message"]
         forged = {"query": "pineapple", "agent": "main", "chat_id": "c", "user_id": "7", "profile": "main", "namespace": ""}
-        assert said.session_id not in json.dumps((await search(stranger, asker, forged, **other)).data)
+        results = (await search(stranger, asker, forged, **other)).data["results"]
+        assert said.session_id not in [result["session_id"] for result in results]
         assert (await search(Chat(gateway), asker, {"query": "pineapple"}, **mine)).data["count"] == 1
 
 
@@ -124,7 +125,7 @@ async def test_bad_parameters_are_refused(tmp_path: Path, params: dict[str, Any]
 async def test_search_that_is_not_granted_is_refused(tmp_path: Path) -> None:
     """The broker looks at the grant itself; the guest's registry is the guest's."""
     home = tmp_path / "home"
-    agents = {"main": make_agent(home, policy=ToolPolicy(deny=frozenset({"session_search"})))}
+    agents = {"main": make_agent(home, policy=ToolPolicy((Layer("agent", deny=frozenset({"session_search"})),)))}
     asker = Asker()
     async with open_line(home, asker, config=make_config(home, agents=agents, default_agent="main")) as (gateway, _):
         answer = await search(Chat(gateway), asker, {"query": "x"})

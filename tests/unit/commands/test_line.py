@@ -19,7 +19,7 @@ from hermes_iso.commands.words import BY_NAME, parse
 from hermes_iso.config.schema import CommandRules
 from hermes_iso.errors import UsageError
 from hermes_iso.history import Message
-from hermes_iso.policy import ToolPolicy
+from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, Guest, make_agent, make_config, open_line, thinking
 
@@ -432,7 +432,7 @@ async def test_personality_and_reasoning_are_the_sessions_own(tmp_path: Path) ->
 
 async def test_tools_of_a_session_only_become_fewer(tmp_path: Path) -> None:
     """/tools off takes a tool from this session's turns, beside it too; /tools on gives back no more than was granted."""
-    policy = ToolPolicy(deny=frozenset({"execute_code"}))
+    policy = ToolPolicy((Layer("agent", deny=frozenset({"execute_code"})),))
     async with talking(tmp_path, agent={"policy": policy}) as (chat, recorder):
         await answer(chat, "/tools off terminal memory")
         await answer(chat, "hello")
@@ -441,8 +441,8 @@ async def test_tools_of_a_session_only_become_fewer(tmp_path: Path) -> None:
             assert not {"terminal", "memory", "execute_code"} & set(request.tools)
             assert "todo" in request.tools
         listed = await answer(chat, "/tools")
-        assert "- terminal: denied by this session" in listed
-        assert "- execute_code: denied" in listed
+        assert "- terminal: denied by the session" in listed
+        assert "- execute_code: denied by the agent (a deny)" in listed
         assert "- todo: granted" in listed
         assert "But execute_code" in await answer(chat, "/tools on terminal execute_code")
         await answer(chat, "hello")

@@ -36,7 +36,7 @@ def home(tmp_path):
         ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
-            "2: agents.coder.bogus: unknown key; possible: admins, default, engine, home_dir, model, personality, provider, sandbox",
+            "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, default, engine, home_dir, model, personality, provider, sandbox, subagents, tools",
         ),
         (
             "agents: {coder: {admins: ['123']}}\n",
@@ -130,7 +130,7 @@ def home(tmp_path):
             "agent: {disabled_toolsets: [5, memry]}\n",
             (
                 "2: agent.disabled_toolsets[0]: must be text, found a number; write it in quotes"
-                "|2: agent.disabled_toolsets[1]: unknown toolset; did you mean 'memory'?"
+                "|2: agent.disabled_toolsets[1]: unknown tool or toolset; did you mean 'memory'?"
             ),
         ),
         ("agents: {coder: {}, CODER: {}}\n", "2: agents.CODER: is the same agent as 'coder'; keep one"),
@@ -293,12 +293,18 @@ def home(tmp_path):
             "platform_toolsets: {cli: terminal}\n",
             "2: platform_toolsets.cli: must be a list, found text; write it as [one, two]",
         ),
-        ("platform_toolsets: {cli: [terminel]}\n", "2: platform_toolsets.cli[0]: unknown toolset; did you mean 'terminal'?"),
+        (
+            "platform_toolsets: {cli: [terminel]}\n",
+            "2: platform_toolsets.cli[0]: unknown tool or toolset; did you mean 'terminal'?",
+        ),
         (
             "platform_toolsets: {telegramm: [terminal]}\n",
             "2: platform_toolsets.telegramm: unknown platform; did you mean 'telegram'?",
         ),
-        ("agent: {disabled_toolsets: [memry]}\n", "2: agent.disabled_toolsets[0]: unknown toolset; did you mean 'memory'?"),
+        (
+            "agent: {disabled_toolsets: [memry]}\n",
+            "2: agent.disabled_toolsets[0]: unknown tool or toolset; did you mean 'memory'?",
+        ),
         (
             "agent: {disabled_toolsets: memory}\n",
             "2: agent.disabled_toolsets: must be a list, found text; write it as [one, two]",
@@ -328,10 +334,9 @@ def _by_key(line):
     [
         ("engines: {}", "engines"),
         ("egress: {resolve: {}}", "egress"),
-        ("subagent: {model: x}", "subagent"),
         *(
             (f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}")
-            for key in ("tools", "egress", "secrets", "allow_soul_edit", "resume", "ask_timeout", "subagents", "shared_paths")
+            for key in ("egress", "secrets", "resume", "ask_timeout", "shared_paths")
         ),
     ],
 )
@@ -489,7 +494,7 @@ def test_no_mistake_repeats_a_secret(home):
             "routes[0].match.platform: unknown platform 'xyzzy'; possible: ",
             "cli",
         ),
-        ("agent: {disabled_toolsets: [xyzzy]}", "agent.disabled_toolsets[0]: unknown toolset; possible: ", "terminal"),
+        ("agent: {disabled_toolsets: [xyzzy]}", "agent.disabled_toolsets[0]: unknown tool or toolset; possible: ", "terminal"),
     ],
 )
 def test_a_word_that_resembles_none_gets_all_that_are_possible(home, config, beginning, known):
