@@ -121,6 +121,17 @@ def test_add_names_the_agent_where_only_named_ones_are_served(home):
     assert (home / "config.yaml").read_text() == "gateway: {serve: [main, coder, helper]}   # few\nagents:\n  helper: {}\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for somebody else")
+def test_what_root_adds_belongs_to_whom_the_home_belongs(home):
+    """A gateway of an ordinary user can use what an administrator made in its home."""
+    for path in (home, home / "profiles", home / "config.yaml"):
+        os.chown(path, 1234, 2345)
+    assert run(home, "add", "twin", "--clone-from", "coder") == 0
+    made = [home / "config.yaml", home / "profiles/twin", *(home / "profiles/twin").rglob("*")]
+    assert len(made) > 10
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(1234, 2345)}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from hermes_iso.config.schema import Config
-from hermes_iso.errors import ConfigError, DrainingError, Problem, RouteRejectedError, UsageError
+from hermes_iso.errors import ConfigError, DrainingError, HermesIsoError, Problem, RouteRejectedError, UsageError
 from hermes_iso.gateway import Gateway
 from hermes_iso.reload import Controls
 from hermes_iso_sandbox import wire
@@ -144,6 +144,25 @@ async def test_refused_reload_changes_nothing_and_is_remembered(tmp_path: Path, 
         home.found = home.config
         assert (await gateway.reload("test")).number == 2
         assert gateway.last_reload.problems == ()
+
+
+async def test_reload_that_crashes_is_told_in_a_sentence_and_the_gateway_goes_on(tmp_path: Path) -> None:
+    """Whatever a home makes the gateway trip over, nobody who is served notices."""
+    async with serving(tmp_path) as (gateway, pool, home):
+        home.found = ZeroDivisionError("a fault")
+        with pytest.raises(HermesIsoError, match="its log says what"):
+            await gateway.reload("test")
+        assert gateway.last_reload is not None
+        assert len(gateway.last_reload.problems) == 1
+
+        async def retire(place: Path) -> None:
+            raise OSError(str(place))
+
+        pool.retire = retire  # type: ignore[method-assign]
+        home.serves("main")
+        await gateway.reload("test")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (await Chat(gateway).say("x")).error is None
 
 
 async def test_agent_whose_records_cannot_be_made_refuses_the_reload(tmp_path: Path) -> None:
