@@ -107,10 +107,11 @@ class Reloader:
         await self._retire(gone)
         await warm_ahead(self._services.pool, [new.config.agents[name] for name in fresh])
         await self._generations.wait_none_before(new.number)
-        # A turn that began under the old generation may have made such a sandbox again.
-        current = self._generations.current
-        await self._retire(gone - _homes(current.config))
-        await self._services.records.databases.close_all_but(current.config.agents)
+        async with self._lock:  # a reload that is under way has opened what nobody uses yet
+            used = [each.config for each in self._generations.in_use()]
+            # A turn that began under the old generation may have made such a sandbox again.
+            await self._retire(gone.difference(*map(_homes, used)))
+            await self._services.records.databases.close_all_but({name for config in used for name in config.agents})
 
     async def _retire(self, homes: Iterable[Path]) -> None:
         """End the sandboxes of homes that are not served any more, each with its last turn."""
