@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import trio
 
@@ -19,15 +19,22 @@ from hermes_iso_sandbox.errors import SandboxError
 End: TypeAlias = wire.TurnDone | wire.TurnFailed
 
 
-async def converse(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
+class Returned(Protocol):
+    """Takes it that a tool ended; `hooks.tool_hooks.ToolHooks.returned` is one."""
+
+    async def __call__(self, call_id: str, name: str, *, ok: bool, seconds: float) -> None:
+        """Take one."""
+
+
+async def converse(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None], returned: Returned) -> End:
     """Take what the guest says until its last message and return that. Raises SandboxError, and what `take_call` raises."""
     try:
-        return await _listen(work, lease, take_call)
+        return await _listen(work, lease, take_call, returned)
     finally:
         await work.log.add_tool_rest()
 
 
-async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
+async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None], returned: Returned) -> End:
     """Take one message after the other; between two of them others run, however fast they come."""
     pieces = characters = 0
     while True:
@@ -48,6 +55,7 @@ async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.Broker
                 name = shown_name(message.name)
                 await work.log.add_tool("tool_returned", tool=name, ok=message.ok, seconds=message.seconds)
                 await work.relay(Progress("tool_returned", "ok" if message.ok else "failed", name))
+                await returned(shown(message.call_id), name, ok=message.ok, seconds=message.seconds)
             case wire.TurnDone() | wire.TurnFailed():
                 await work.log.add("text", pieces=pieces, characters=characters)
                 await _note_later_frames(work, lease)

@@ -19,4 +19,4 @@ async def exchange(work: Work, lease: LeaseLike, *, door: ModelDoor, leash: Leas
         nursery.start_soon(leash.pass_on_interrupt, lease)
         calls = GuestCalls(lease, nursery, models=door, processes=processes)
         await send_request(lease, work.request())
-        return await converse(work, lease, calls.take_nowait)
+        return await converse(work, lease, calls.take_nowait, door.hooks.returned)

@@ -6,8 +6,9 @@ receive (adapter) -> route -> open session -> grant -> lease a process -> conver
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -16,9 +17,10 @@ from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
 from hermes_iso.config.schema import Config
 from hermes_iso.delivery import Deliver, deliver_once, outbound_of, refusal_of
-from hermes_iso.errors import DrainingError, TurnError, UsageError
+from hermes_iso.errors import DrainingError, RouteRejectedError, TurnError, UsageError
+from hermes_iso.hooks.hook import SELECT_AGENT
 from hermes_iso.messages import Inbound, Receipt
-from hermes_iso.routing import Router
+from hermes_iso.routing import Explanation, Route, Router
 from hermes_iso.services import Pool, Services, open_services
 from hermes_iso.work import Work, command_environment
 
@@ -60,22 +62,34 @@ class Gateway:
         failure is an Outbound with `error`.
         """
         self._check_open()
-        route = self._router.route(inbound)
+        route = await self._route(inbound)
         agent = self.config.agents[route.agent]
         turn_id = inbound.turn_id or secrets.token_hex(12)
-        records = self._services.records
+        records, hooks = self._services.records, self._services.hooks
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         with self._counted():
             try:
                 async with records.sessions.open(turn_id, inbound, route) as turn:
                     work = Work.granted(turn, agent, relay=relay, log=log)
+                    await hooks.turn_started(turn)
                     outcome = await self._services.runner.run(work)
+                    await hooks.turn_ended(turn, outcome)
                     if outcome.error is None:
                         await records.sessions.keep(turn, outcome.messages)
                     outbound = outbound_of(outcome, route, turn_id=turn_id, session_id=turn.session_id)
                     return await deliver_once(outbound, deliver, log=log)
             except TurnError as error:
                 return await deliver_once(refusal_of(error, inbound, route, turn_id=turn_id), deliver, log=log)
+
+    async def select_agent(self, inbound: Inbound, declared: Explanation, among: Collection[str]) -> str:
+        """Return who takes a message that the routes give to an agent: that one, unless a hook names another `among` these.
+
+        `declared` must have a route.
+        """
+        assert declared.route is not None
+        route = declared.route
+        about = {"agent_id": route.agent, "session_key": route.session_key, "rule": declared.rule, "tier": declared.tier}
+        return await self._services.hooks.select_agent(inbound, about, among) or route.agent
 
     async def exec_command(
         self, agent: str, argv: Sequence[str], *, stdio: tuple[int, int, int], timeout: float | None = None
@@ -92,6 +106,16 @@ class Gateway:
         with self._counted():
             confinement, env = found.confinement(), command_environment(found)
             return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
+
+    async def _route(self, inbound: Inbound) -> Route:
+        """Return where a message goes. Hooks have a say in what no caller decided. Raises RouteRejectedError."""
+        if inbound.agent is not None or not self._services.hooks.wants(SELECT_AGENT):
+            return self._router.route(inbound)
+        declared = self._router.explain(inbound)
+        if declared.route is None:
+            raise RouteRejectedError(declared.rule)
+        agent = await self.select_agent(inbound, declared, self.config.agents)
+        return self._router.route(replace(inbound, agent=agent))
 
     def interrupt(self, agent: str, session_id: str) -> int:
         """Ask a session's turn to stop soon; returns how many turns that were."""
@@ -115,6 +139,7 @@ class Gateway:
             "handling": self._handling,
             "turns": self._services.runner.running,
             "pool": dict(self._services.pool.statistics()),
+            "hooks": self._services.hooks.statistics(),
         }
 
     def _check_open(self) -> None:

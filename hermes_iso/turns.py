@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 import trio
 
-from hermes_iso.broker.door import ModelDoor, Models
+from hermes_iso.broker.door import Hooks, ModelDoor, Models, ToolHooks
 from hermes_iso.errors import ConfigError, TurnError
 from hermes_iso.exchange import exchange
 from hermes_iso.leases import Leash, PoolLike
@@ -38,9 +38,12 @@ class _Running:
 class TurnRunner:
     """Runs turns; one per gateway, any number at once."""
 
-    def __init__(self, pool: PoolLike, models: Models, *, interrupt_grace: float = INTERRUPT_GRACE) -> None:
+    def __init__(
+        self, pool: PoolLike, models: Models, *, hooks: Hooks | None = None, interrupt_grace: float = INTERRUPT_GRACE
+    ) -> None:
         self._pool = pool
         self._models = models
+        self._hooks = hooks or Hooks()
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
         self._stopped = False
@@ -69,7 +72,8 @@ class TurnRunner:
         began = trio.current_time()
         leash = Leash(work.agent.turn_timeout, self._grace)
         deadline = leash.scope.deadline
-        door = ModelDoor(self._models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log)
+        hooks = ToolHooks(self._hooks, work.turn)
+        door = ModelDoor(self._models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log, hooks=hooks)
         running = _Running(work, leash, door)
         self._running.add(running)
         outcome = None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from hermes_iso.api.auth import Caller
 from hermes_iso.api.errors import ApiError
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import DrainingError, RouteRejectedError
-from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
-from hermes_iso.routing import Router
+from hermes_iso.messages import Inbound, Outbound, Progress, Receipt
+from hermes_iso.routing import Explanation, Router
 
 Deliver = Callable[[Outbound], Awaitable[Receipt]]
 Relay = Callable[[Progress], Awaitable[None]]
@@ -25,6 +25,9 @@ class ApiLine(Protocol):
 
     async def handle(self, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
         """Take one message through the line."""
+
+    async def select_agent(self, inbound: Inbound, declared: Explanation, among: Collection[str]) -> str:
+        """Return who takes a message that the routes give to an agent, after the operator's hooks were asked."""
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells."""
@@ -54,8 +57,10 @@ class Directory:
                 raise ApiError(404, f"There is no agent {agent[:80]!r} here.", code="agent_not_found")
         return agent
 
-    def choose(self, caller: Caller, path_agent: str | None, chat: ChatRef, model: str) -> str:
+    async def choose(self, caller: Caller, path_agent: str | None, asked: Inbound, model: str) -> str:
         """Return who answers: the path's agent, else the key's only one, else by route, else by `model`, else the default.
+
+        asked: the chat and user that the caller's headers name, as routes see them.
 
         Raises ApiError: 403 when the key does not open that agent, 404 when nobody takes the message.
         """
@@ -63,7 +68,7 @@ class Directory:
         if api is not None and api.strict_model and model not in self._config.agents:
             text = f"The model {model[:80]!r} is no agent here, and api_server.extra.strict_model is on."
             raise ApiError(404, text, code="model_not_found", param="model")
-        agent = path_agent or caller.only_agent or self._by_route(chat, model)
+        agent = path_agent or caller.only_agent or await self._by_route(caller, asked, model)
         self._check_allowed(caller, agent)
         return agent
 
@@ -76,14 +81,17 @@ class Directory:
         except RouteRejectedError as error:
             raise ApiError(404, _sentence(str(error)), code="agent_not_found") from error
 
-    def _by_route(self, chat: ChatRef, model: str) -> str:
-        """Return the agent by the routes, else by the model's name, else the default."""
-        explanation = self._router.explain(Inbound(chat, "", ""))
+    async def _by_route(self, caller: Caller, asked: Inbound, model: str) -> str:
+        """Return the agent by the routes, else by the model's name, else the default.
+
+        What a hook says counts before a route or the default, among the agents that the caller may use anyhow.
+        """
+        explanation = self._router.explain(asked)
         if explanation.tier in {"default", "rejected"} and model in self._config.agents:
             return model
         if explanation.route is None:
             raise ApiError(404, _sentence(explanation.rule), code="agent_not_found")
-        return explanation.route.agent
+        return await self._line.select_agent(asked, explanation, self.agents(caller))
 
     def _check_allowed(self, caller: Caller, agent: str) -> None:
         """Raise ApiError(403) when the key does not open an agent, whether there is one or not."""

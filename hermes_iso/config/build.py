@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.homes import HomeMap
+from hermes_iso.config.hook_files import find_hook_files
 from hermes_iso.config.live_gateway import live_gateway
 from hermes_iso.config.platforms import enabled_platforms
 from hermes_iso.config.resolve import AgentMaker
@@ -43,6 +44,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         for name, source in sources.items()
     }
     names = Names((root.env.values, environ))
+    hooks = find_hook_files(root_home, problems)
     return Config(
         home=root_home,
         agents=agents,
@@ -54,6 +56,8 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
+        hooks=hooks,
+        hook_timeout=home_map.ours.gateway.hook_timeout,
         warnings=tuple(problems.warnings),
     )
 

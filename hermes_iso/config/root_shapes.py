@@ -20,11 +20,12 @@ def _as_served(value: Any) -> Any:
 
 
 class GatewayShape(Shape):
-    """`gateway`: who is served. Hermes' own settings beside these are accepted and ignored."""
+    """`gateway`: who is served, and how long a hook may take. Hermes' own settings beside these are accepted and ignored."""
 
     serve: Annotated[Texts | None, BeforeValidator(_as_served)] = None
     unmatched: Literal["default", "reject"] = "default"
     multiplex_profiles: Switch | None = None
+    hook_timeout: Annotated[float, Field(gt=0, le=60)] = 2.0
 
 
 class ApiKeyShape(Shape):

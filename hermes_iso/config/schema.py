@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hermes_iso.agents import Agent
+from hermes_iso.hooks.hook import Hook
 
 MAIN = "main"
 """The agent that lives in the root home."""
@@ -60,6 +61,7 @@ class Config:
     not_served: agents that were asked for and can't be served now, each with the reason and what to do.
     unserved_platforms: enabled platforms that have no adapter here.
     warnings: one sentence each, for `config check`, `doctor` and the log.
+    hooks: those in the home's files, by name. hook_timeout: seconds that one may take.
     """
 
     home: Path
@@ -73,3 +75,5 @@ class Config:
     warnings: tuple[str, ...] = ()
     group_sessions_per_user: bool = True
     thread_sessions_per_user: bool = False
+    hooks: tuple[Hook, ...] = ()
+    hook_timeout: float = 2.0
