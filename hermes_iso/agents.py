@@ -35,6 +35,14 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Contacts:
+    """The agents that one may write to and those that it takes messages from; a message needs the word of both sides."""
+
+    to: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     """One agent, ready to serve.
 
@@ -53,6 +61,12 @@ class Agent:
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
+    contacts: Contacts = Contacts()
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The tools that its engine has for it: one for writing to other agents only where there are some."""
+        return tuple(name for name in TOOLS if name != "send_message" or self.contacts.to)
 
     @property
     def needs(self) -> Needs:

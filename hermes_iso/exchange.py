@@ -17,6 +17,6 @@ async def exchange(work: Work, lease: LeaseLike, *, door: ModelDoor, leash: Leas
     processes = ProcessBroker(lease.processes, granted=granted, env=work.process_environment(), deadline=leash.scope.deadline)
     async with Background() as nursery:
         nursery.start_soon(leash.pass_on_interrupt, lease)
-        calls = GuestCalls(lease, nursery, models=door, processes=processes)
+        calls = GuestCalls(lease, nursery, models=door, processes=processes, desk=work.desk)
         await send_request(lease, work.request())
         return await converse(work, lease, calls.take_nowait, door.hooks.returned)

@@ -15,6 +15,7 @@ import trio
 
 from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
+from hermes_iso.broker.messages import PostOffice
 from hermes_iso.config.schema import Config
 from hermes_iso.delivery import Deliver, deliver_once, outbound_of, refusal_of
 from hermes_iso.errors import DrainingError, RouteRejectedError, TurnError, UsageError
@@ -39,6 +40,7 @@ async def open_gateway(config: Config, pool: Pool | None = None, *, admin: bool 
     """
     async with open_services(config, pool) as services:
         gateway = Gateway(config, services)
+        await services.hooks.gateway_started(tuple(config.agents), platforms=["api_server"] if config.api else [])
         if admin:
             await services.background.start(serve_admin, gateway, services.records.directory)
         yield gateway
@@ -51,6 +53,7 @@ class Gateway:
         self.config = config
         self._services = services
         self._router = Router(config)
+        self._post = PostOffice(self)
         self._draining = False
         self._handling = 0
         self._idle = trio.Event()
@@ -70,7 +73,7 @@ class Gateway:
         with self._counted():
             try:
                 async with records.sessions.open(turn_id, inbound, route) as turn:
-                    work = Work.granted(turn, agent, relay=relay, log=log)
+                    work = Work.granted(turn, agent, relay=relay, log=log, desk=self._post.desk(turn, log))
                     await hooks.turn_started(turn)
                     outcome = await self._services.runner.run(work)
                     await hooks.turn_ended(turn, outcome)

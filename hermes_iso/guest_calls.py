@@ -7,6 +7,7 @@ from typing import Any
 
 import trio
 
+from hermes_iso.broker.calls import Answers
 from hermes_iso.broker.capabilities import ProcessBroker
 from hermes_iso.broker.door import ModelDoor
 from hermes_iso.errors import ModelError, TurnError
@@ -26,11 +27,20 @@ UNREAD_ANSWERS = 4
 class GuestCalls:
     """Takes the broker calls of one turn, checks what they name, and sends the answers."""
 
-    def __init__(self, lease: LeaseLike, nursery: trio.Nursery, *, models: ModelDoor, processes: ProcessBroker) -> None:
+    def __init__(
+        self,
+        lease: LeaseLike,
+        nursery: trio.Nursery,
+        *,
+        models: ModelDoor,
+        processes: ProcessBroker,
+        desk: Answers | None,
+    ) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models
         self._processes = processes
+        self._desk = desk
         self._working = 0
         self._unread = 0
 
@@ -85,4 +95,8 @@ class GuestCalls:
                 return await self._models.answer(call.params, on_text)
             case "process":
                 return await self._processes.answer(call.params)
+            case "send_message":
+                if self._desk is None:
+                    raise TurnError("not_granted", "Writing is the tool send_message's, which this turn is not granted.")
+                return await self._desk.answer(call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from hermes_iso.tool_spec import ToolSpec
+from hermes_iso.tool_specs_messages import SEND_MESSAGE
 from hermes_iso.toolsets import KNOWN_TOOLS, TOOLSETS
 
 __all__ = ["KNOWN_TOOLS", "TOOLS", "TOOLSETS", "ToolSpec"]
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
-    """One tool: the name it is called by, what it does in words for the model, and the JSON schema of its arguments.
-
-    executes: it starts programs. writes: it writes where the agent works; notes that the engine keeps are no such place.
-    """
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-    executes: bool = False
-    writes: bool = False
 
 
 def _text(description: str, **more: Any) -> dict[str, Any]:
@@ -228,6 +215,7 @@ TOOLS: Mapping[str, ToolSpec] = {
         _EXECUTE_CODE,
         _MEMORY,
         _TODO,
+        SEND_MESSAGE,
     )
 }
 """Name to spec, in the order in which they are offered."""

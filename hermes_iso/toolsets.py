@@ -94,5 +94,5 @@ TOOLSETS: Mapping[str, tuple[str, ...]] = {
 }
 """Toolset to its tools, those of the toolsets that it includes among them."""
 
-KNOWN_TOOLS: frozenset[str] = frozenset(tool for tools in TOOLSETS.values() for tool in tools)
-"""Every tool of Hermes, also those that no engine here offers: a policy may name them."""
+KNOWN_TOOLS: frozenset[str] = frozenset(tool for tools in TOOLSETS.values() for tool in tools) | {"send_message"}
+"""Every tool of Hermes, also those that no engine here offers: a policy may name them. send_message is in no toolset."""

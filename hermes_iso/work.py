@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hermes_iso.adapter import Relay
 from hermes_iso.agents import Agent
-from hermes_iso.broker.calls import OfferedTool
+from hermes_iso.broker.calls import Answers, OfferedTool
 from hermes_iso.journal import TurnLog
 from hermes_iso.sessions import Turn
 from hermes_iso.tools import TOOLS
@@ -26,19 +26,24 @@ def command_environment(agent: Agent) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told."""
+    """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told.
+
+    desk: takes what it writes to other agents; None where it may not.
+    """
 
     turn: Turn
     agent: Agent
     tools: tuple[OfferedTool, ...]
     relay: Relay
     log: TurnLog
+    desk: Answers | None = None
 
     @staticmethod
-    def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
+    def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog, desk: Answers | None = None) -> Work:
         """Return the work of a turn with the tools that its agent's policy grants on this platform."""
-        names = agent.policy.grant(TOOLS, turn.route.reply_to.platform)
-        return Work(turn, agent, tuple(TOOLS[name] for name in names), relay, log)
+        names = agent.policy.grant(agent.offered, turn.route.reply_to.platform)
+        tools = tuple(TOOLS[name] for name in names)
+        return Work(turn, agent, tools, relay, log, desk if "send_message" in names else None)
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""

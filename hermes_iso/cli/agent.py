@@ -10,7 +10,6 @@ from hermes_iso.agents import Agent
 from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
 from hermes_iso.config.schema import Config
-from hermes_iso.tools import TOOLS
 
 
 def add_commands(app: App) -> None:
@@ -66,7 +65,7 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
         "home": str(agent.profile.home),
         "workspace": str(agent.profile.workspace),
         "cwd": agent.profile.cwd,
-        "tools": list(agent.policy.grant(TOOLS)),
+        "tools": list(agent.policy.grant(agent.offered)),
         "env_visible": list(agent.profile.env_visible),
         "env_held": list(agent.profile.env_held),
         **bounds,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from hermes_iso.config.between_shapes import MessagesShape, SharedPathShape
 from hermes_iso.config.hermes_shapes import ModelShape
 from hermes_iso.config.shapes import Seconds, Shape, Switch, Texts, as_mapping
 from hermes_iso.config.sizes import size_reader
@@ -56,3 +57,5 @@ class AgentShape(Shape):
     home_dir: str | None = None
     engine: Literal["native"] = "native"
     sandbox: SandboxShape = Field(default_factory=SandboxShape)
+    shared_paths: list[SharedPathShape | None] = Field(default_factory=list)
+    messages: MessagesShape = Field(default_factory=MessagesShape)

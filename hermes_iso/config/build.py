@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
+from hermes_iso.config.between import read_between
 from hermes_iso.config.homes import HomeMap
-from hermes_iso.config.hook_files import find_hook_files
 from hermes_iso.config.live_gateway import live_gateway
 from hermes_iso.config.platforms import enabled_platforms
 from hermes_iso.config.resolve import AgentMaker
@@ -33,18 +33,27 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": document.get("agents")})
-    profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
+    between = read_between(home_map)
+    profiles = build_profiles(
+        sources,
+        root,
+        home_map.homes,
+        spelled=home_map.spelled,
+        referred=referred,
+        shared=between.shared,
+        problems=problems,
+    )
     maker = AgentMaker(root, problems)
     agents = {
         name: maker.make(
             source,
             replace(profiles[name], fixed_uid=fixed_uid(root_home, name)),
             Names((source.env.values, root.env.values, environ)),
+            contacts=between.contacts.get(name),
         )
         for name, source in sources.items()
     }
     names = Names((root.env.values, environ))
-    hooks = find_hook_files(root_home, problems)
     return Config(
         home=root_home,
         agents=agents,
@@ -56,7 +65,6 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
-        hooks=hooks,
         hook_timeout=home_map.ours.gateway.hook_timeout,
         warnings=tuple(problems.warnings),
     )

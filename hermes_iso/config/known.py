@@ -64,7 +64,6 @@ NOT_BUILT = (
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
     ("agents", "*", "subagents"),
-    ("agents", "*", "shared_paths"),
     ("routes", "*", "match", "account_id"),
     ("routes", "*", "match", "guild_id"),
     ("routes", "*", "match", "team_id"),

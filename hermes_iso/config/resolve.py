@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hermes_iso.agents import Agent
+from hermes_iso.agents import Agent, Contacts
 from hermes_iso.config.model_choice import choose_model
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.source import Names, Source
@@ -28,7 +28,7 @@ class AgentMaker:
     root: Source
     problems: ProblemList
 
-    def make(self, source: Source, profile: Profile, names: Names) -> Agent:
+    def make(self, source: Source, profile: Profile, names: Names, *, contacts: Contacts | None = None) -> Agent:
         """Return the agent. `names` is where its `${NAME}`s and keys are looked up."""
         sandbox = source.overlay.sandbox
         return Agent(
@@ -42,6 +42,7 @@ class AgentMaker:
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
+            contacts=contacts or Contacts(),
         )
 
     def _persona(self, source: Source) -> str:

@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from hermes_iso.hooks.hook import Hook
+from hermes_iso.hooks.room import HOOKS, packages_inside
 from hermes_iso.leases import LeaseLike, PoolLike
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.confinement import Confinement
@@ -23,10 +24,6 @@ from hermes_iso_sandbox.errors import SandboxError
 
 JsonObject = dict[str, Any]
 
-HOOKS = "/hooks"
-"""Where the home's hooks appear inside."""
-PACKAGES = "/opt/packages"
-"""Where the directories of installed hooks appear inside, numbered."""
 LOAD_TIMEOUT = 10.0
 """Seconds in which all hooks have to be loaded."""
 QUEUE_TIMEOUT = 10.0
@@ -181,9 +178,3 @@ async def _receive(lease: LeaseLike, timeout: float) -> JsonObject:
             return message.params
         raise HookFailedError("sent something that is no answer")
     raise HookFailedError(f"took longer than {timeout:g} s")
-
-
-def packages_inside(hooks: Sequence[Hook]) -> dict[str, str]:
-    """Return the directories that installed hooks lie in, and where each appears inside."""
-    outside = dict.fromkeys(hook.packages for hook in hooks if hook.packages)
-    return {place: f"{PACKAGES}/{number}" for number, place in enumerate(outside)}

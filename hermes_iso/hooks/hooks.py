@@ -81,9 +81,9 @@ class Hooks:
                 return words or f"the operator's hook {hook.name} refuses it"
         return None
 
-    async def gateway_started(self, agents: Sequence[str]) -> None:
+    async def gateway_started(self, agents: Sequence[str], *, platforms: Sequence[str]) -> None:
         """Tell that the gateway takes messages."""
-        await self.tell("gateway_started", {"agents": list(agents), "platforms": []})
+        await self.tell("gateway_started", {"agents": list(agents), "platforms": list(platforms)})
 
     async def turn_started(self, turn: Turn) -> None:
         """Tell that a turn begins, and its session with it where nothing was said before."""

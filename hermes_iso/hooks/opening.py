@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,22 +12,16 @@ import trio
 from hermes_iso.background import Background
 from hermes_iso.config.schema import Config
 from hermes_iso.home_lock import make_private
-from hermes_iso.hooks.helper import HOOKS, Helper, packages_inside
-from hermes_iso.hooks.hook import Hook
+from hermes_iso.hooks.helper import Helper
 from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.hooks.installed import find_installed
+from hermes_iso.hooks.room import confinement_of
 from hermes_iso.leases import PoolLike
-from hermes_iso_sandbox.confinement import Bind, Confinement, Limits
 
 __all__ = ["Hooks", "open_hooks"]
 
 CLOSE_TIMEOUT = 3.0
 """Seconds for what is left to tell when the gateway stops."""
-HOME = "/home/agent"
-"""The one directory that hooks may write, as it is called inside."""
-LIMITS = Limits(
-    memory=256 << 20, processes=64, disk=64 << 20, inodes=10_000, file_size=64 << 20, tmp_bytes=64 << 20, open_files=256
-)
 
 
 @asynccontextmanager
@@ -54,18 +48,3 @@ async def open_hooks(config: Config, pool: PoolLike, directory: Path) -> AsyncIt
         finally:
             with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await opened.finish()
-
-
-def confinement_of(hooks: Sequence[Hook], *, home: Path, own: Path) -> Confinement:
-    """Return what the process of these hooks may touch: the home's hooks and the packages are read-only."""
-    files = [Bind(str(home / "hooks"), HOOKS)] if any(hook.directory for hook in hooks) else []
-    packages = [Bind(outside, inside) for outside, inside in packages_inside(hooks).items()]
-    return Confinement(
-        home=own,
-        name="hooks",
-        binds=(Bind(str(own), HOME, writable=True), *files, *packages),
-        env=(("HOME", HOME), ("USER", "agent"), ("LANG", "C.UTF-8"), ("PATH", "/usr/bin:/bin"), ("TZ", "UTC")),
-        cwd=HOME,
-        limits=LIMITS,
-        execute=False,
-    )
