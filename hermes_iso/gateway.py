@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import trio
@@ -19,7 +20,6 @@ from hermes_iso.broker.messages import PostOffice
 from hermes_iso.config.schema import Config
 from hermes_iso.delivery import Deliver, deliver_once, outbound_of, refusal_of
 from hermes_iso.errors import DrainingError, RouteRejectedError, TurnError, UsageError
-from hermes_iso.hooks.hook import SELECT_AGENT
 from hermes_iso.messages import Inbound, Receipt
 from hermes_iso.routing import Explanation, Route, Router
 from hermes_iso.services import Pool, Services, open_services
@@ -68,15 +68,13 @@ class Gateway:
         route = await self._route(inbound)
         agent = self.config.agents[route.agent]
         turn_id = inbound.turn_id or secrets.token_hex(12)
-        records, hooks = self._services.records, self._services.hooks
+        records = self._services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         with self._counted():
             try:
                 async with records.sessions.open(turn_id, inbound, route) as turn:
                     work = Work.granted(turn, agent, relay=relay, log=log, desk=self._post.desk(turn, log))
-                    await hooks.turn_started(turn)
-                    outcome = await self._services.runner.run(work)
-                    await hooks.turn_ended(turn, outcome)
+                    outcome = await self._services.hooks.around(turn, partial(self._services.runner.run, work))
                     if outcome.error is None:
                         await records.sessions.keep(turn, outcome.messages)
                     outbound = outbound_of(outcome, route, turn_id=turn_id, session_id=turn.session_id)
@@ -112,7 +110,7 @@ class Gateway:
 
     async def _route(self, inbound: Inbound) -> Route:
         """Return where a message goes. Hooks have a say in what no caller decided. Raises RouteRejectedError."""
-        if inbound.agent is not None or not self._services.hooks.wants(SELECT_AGENT):
+        if inbound.agent is not None or not self._services.hooks.choose_agents:
             return self._router.route(inbound)
         declared = self._router.explain(inbound)
         if declared.route is None:

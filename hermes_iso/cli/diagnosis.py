@@ -12,6 +12,7 @@ from hermes_iso.cli.machine import home_checks, machine_checks, trial_check
 from hermes_iso.cli.options import print_table, warnings_of
 from hermes_iso.config.load import load_config
 from hermes_iso.errors import ConfigError
+from hermes_iso.hooks.installed import find_installed
 from hermes_iso_sandbox.capability import Capabilities
 from hermes_iso_sandbox.confinement import Limits
 
@@ -34,10 +35,12 @@ def examine(home: Path) -> dict[str, Any]:
 
 
 def _examine_config(home: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {"home": str(home), "ok": True, "problems": [], "warnings": [], "agents": {}}
+    found: dict[str, Any] = {"home": str(home), "ok": True, "problems": [], "warnings": [], "agents": {}, "hooks": []}
     try:
         config = load_config(home, os.environ)
         found["warnings"] = warnings_of(config)
+        hooks = (*find_installed(), *config.hooks)
+        found["hooks"] = [{"hook": str(hook), "events": sorted(hook.events)} for hook in hooks]
         for agent in config.agents.values():
             visible, held = agent.profile.env_visible, agent.profile.env_held
             found["agents"][agent.id] = {"env_visible": list(visible), "env_held": list(held)}
@@ -64,6 +67,9 @@ def print_report(report: dict[str, Any]) -> None:
     rows += [("config", "warning", warning) for warning in config["warnings"]]
     for agent, names in config["agents"].items():
         rows += [(f".env of {agent}", what, ", ".join(names[f"env_{what}"]) or "-") for what in ("visible", "held")]
+    rows += [
+        ("hook", "found", f"{each['hook']}: {', '.join(each['events']) or 'names its events'}") for each in config["hooks"]
+    ]
     rows += [("limit", *row) for row in limit_rows(report)]
     print_table(rows)
     for what, how in report["not_bounded"].items():

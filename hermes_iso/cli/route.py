@@ -12,6 +12,7 @@ from hermes_iso.cli.options import HomeOption, JsonOption, print_json, read_conf
 from hermes_iso.config.known import PLATFORMS
 from hermes_iso.config.problems import possible
 from hermes_iso.errors import UsageError
+from hermes_iso.hooks.installed import choosing, find_installed
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.routing import Router
 
@@ -72,7 +73,8 @@ def explain(
         )
     if not stdin and platform is None:
         raise UsageError("Which platform the message comes from is missing: give --platform NAME, or --stdin.")
-    router = Router(read_config(home))
+    config = read_config(home)
+    router = Router(config)
     if stdin:
         return _explain_lines(router)
     answer = router.explain(make_inbound(given)).as_json()
@@ -80,6 +82,8 @@ def explain(
         print_json(answer)
     else:
         _print_answer(answer)
+        for hook in choosing((*find_installed(), *config.hooks)):
+            print(f"hook:        {hook} may name another agent for such a message; it is not asked here")
     return 0
 
 

@@ -27,8 +27,8 @@ HERMES_ROOTS = frozenset(
 STRICT_ROOTS = OUR_ROOTS | {"model", "platforms", "platform_toolsets", "terminal", "agent"}
 """Sections that are read here, so that a key in them that is not text is a mistake."""
 
-ADAPTED = frozenset({"api_server", "console"})
-"""Platforms that have an adapter here."""
+ADAPTED = frozenset({"api_server", "console", "agent"})
+"""Platforms that are served here: two by an adapter, and `agent` is how agents write to each other."""
 PLATFORMS = ADAPTED | frozenset(
     re.findall(
         r"\S+",

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 import trio
 
+from hermes_iso.background import Background
 from hermes_iso.hooks.hook import Hook
 from hermes_iso.hooks.room import HOOKS, packages_inside
 from hermes_iso.leases import LeaseLike, PoolLike
@@ -29,7 +30,7 @@ LOAD_TIMEOUT = 10.0
 QUEUE_TIMEOUT = 10.0
 """Seconds that a question waits for the process, which others may be keeping busy."""
 REST = 1.0
-"""Seconds after a process that could not even load its hooks, in which every question fails at once."""
+"""Seconds from a process that could not be had to the next try. Until one succeeds every question fails at once."""
 QUESTIONS = 5_000
 """Questions that a process answers: a lease takes only so many messages."""
 
@@ -95,19 +96,28 @@ class Helper:
 
     async def serve_helper(self) -> None:
         """Keep a process and answer with it, for ever."""
+        why = ""
         while True:
-            why = ""
-            try:
-                async with self._pool.lease(self._confinement, session="hooks") as lease:
-                    await self._load(lease)
-                    self.ready.set()
-                    await self._answer_some(lease)
-            except (SandboxError, HookFailedError) as error:
-                self._log.error("hooks_not_running", reason=str(error))
-                why = f"could not be asked, because no process for hooks could be had ({error})"
+            refusing = trio.CancelScope()
+            async with Background() as nursery:
+                if why:
+                    nursery.start_soon(self._refuse_all, why, refusing)
+                    await trio.sleep(REST)
+                why = await self._serve_process(refusing)
             self.ready.set()
-            if why:
-                await self._refuse_all(why)
+
+    async def _serve_process(self, refusing: trio.CancelScope) -> str:
+        """Answer with one process to its end, and end `refusing` once it can; return why it could not be had, or ''."""
+        try:
+            async with self._pool.lease(self._confinement, session="hooks") as lease:
+                await self._load(lease)
+                refusing.cancel()
+                self.ready.set()
+                await self._answer_some(lease)
+        except (SandboxError, HookFailedError) as error:
+            self._log.error("hooks_not_running", reason=str(error))
+            return f"could not be asked, because no process for hooks could be had ({error})"
+        return ""
 
     async def _load(self, lease: LeaseLike) -> None:
         """Have the process load all hooks. Raises HookFailedError when it does not come to that, SandboxError."""
@@ -144,9 +154,9 @@ class Helper:
                 if not question.done.is_set():
                     question.settle({"error": "was not asked, because the gateway stops"})
 
-    async def _refuse_all(self, why: str) -> None:
-        """Refuse what is asked for a while."""
-        with trio.move_on_after(REST):
+    async def _refuse_all(self, why: str, scope: trio.CancelScope) -> None:
+        """Refuse what is asked, so that nobody waits for a process that can't be had."""
+        with scope:
             async for question in self._received:
                 question.settle({"error": why})
 

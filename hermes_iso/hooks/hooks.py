@@ -7,7 +7,7 @@ Told: everything else. What is told waits in a bounded queue, so that no turn wa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -49,6 +49,11 @@ class Hooks:
         """Return counts: hooks, answers, failures, and what was left out because too much waited."""
         return dict(self._counts)
 
+    @property
+    def choose_agents(self) -> bool:
+        """Whether a hook may name another agent than the routes."""
+        return self.wants(SELECT_AGENT)
+
     def wants(self, *events: str) -> bool:
         """Return whether a hook is called for one of these events."""
         return any(takes(hook.events, event) for hook in self._hooks for event in events)
@@ -58,7 +63,7 @@ class Hooks:
 
         declared: what the hooks are told of the route: agent_id, session_key, rule and tier.
         """
-        if not self.wants(SELECT_AGENT):
+        if not self.choose_agents:
             return None
         context = {**about_inbound(inbound), **declared, "agents": list(agents)}
         for number, hook in self._taking(SELECT_AGENT):
@@ -85,19 +90,21 @@ class Hooks:
         """Tell that the gateway takes messages."""
         await self.tell("gateway_started", {"agents": list(agents), "platforms": list(platforms)})
 
-    async def turn_started(self, turn: Turn) -> None:
-        """Tell that a turn begins, and its session with it where nothing was said before."""
-        if self._hooks:
-            about = about_turn(turn)
-            if not turn.history and turn.inbound.history is None:
-                await self.tell("session_started", about)
-            await self.tell("agent_started", about)
-
-    async def turn_ended(self, turn: Turn, outcome: Outcome) -> None:
-        """Tell how a turn ended."""
-        if self._hooks:
+    async def around(self, turn: Turn, run: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Run a turn, and tell of its beginning and its end, however it ends."""
+        if not self._hooks:
+            return await run()
+        about = about_turn(turn)
+        if not turn.history and turn.inbound.history is None:
+            await self.tell("session_started", about)
+        await self.tell("agent_started", about)
+        outcome = Outcome("", error="cancelled", interrupted=True)
+        try:
+            outcome = await run()
+        finally:
             end = {"completed": outcome.error is None, "interrupted": outcome.interrupted, "error": outcome.error or ""}
-            await self.tell("agent_ended", {**about_turn(turn), "response": outcome.text[:SHOWN_CHARS], **end})
+            self._note_moment("agent_ended", {**about, "response": outcome.text[:SHOWN_CHARS], **end})
+        return outcome
 
     async def session_reset(self, context: JsonObject, *, old_session_id: str, new_session_id: str, reason: str) -> None:
         """Tell that a chat's session ended and another one began. context: as `about_inbound` gives it, and the agent's id."""
@@ -112,9 +119,7 @@ class Hooks:
 
     async def tell(self, moment: str, context: JsonObject) -> None:
         """Tell what happened at a moment of MOMENTS, to every hook that is called for one of its events."""
-        events = tuple(event for event in MOMENTS[moment] if self.wants(event))
-        if events:
-            self._note(events, context)
+        if self._note_moment(moment, context):
             await trio.lowlevel.checkpoint()
 
     async def serve_notes(self) -> None:
@@ -129,6 +134,13 @@ class Hooks:
         """Take in nothing more, and wait until what waits was told."""
         self._notes.close()
         await self._finished.wait()
+
+    def _note_moment(self, moment: str, context: JsonObject) -> bool:
+        """Put a moment into the queue if a hook is called for one of its events; return whether that is so."""
+        events = tuple(event for event in MOMENTS[moment] if self.wants(event))
+        if events:
+            self._note(events, context)
+        return bool(events)
 
     def _note(self, events: tuple[str, ...], context: JsonObject) -> None:
         """Put something into the queue, unless that is full."""

@@ -35,7 +35,7 @@ def home(tmp_path):
         ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
-            "2: agents.coder.bogus: unknown key; possible: default, engine, home_dir, model, personality, provider, sandbox",
+            "2: agents.coder.bogus: unknown key; possible: default, engine, home_dir, messages, model, personality, provider, sandbox, shared_paths",
         ),
         (
             "agents: {coder: {sandbox: {isolation: interpreter}}}\n",
@@ -321,7 +321,7 @@ def _by_key(line):
         ("gateway: {dm_scope: main}", "gateway.dm_scope"),
         *(
             (f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}")
-            for key in ("tools", "egress", "secrets", "allow_soul_edit", "resume", "ask_timeout", "subagents", "shared_paths")
+            for key in ("tools", "egress", "secrets", "allow_soul_edit", "resume", "ask_timeout", "subagents")
         ),
         *(
             (f"routes: [{{match: {{platform: cli, {key}: x}}, agent: main}}]", f"routes[0].match.{key}")
