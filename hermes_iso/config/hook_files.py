@@ -29,8 +29,10 @@ def find_hook_files(home: Path, problems: ProblemList) -> tuple[Hook, ...]:
         links = [file for file in (manifest, handler) if file.is_symlink()]
         for file in links:
             problems.add(str(file), 1, key="file", message="is a symlink, and a hook may not be one; put the file itself there")
-        if not links:
-            hook = _read(read_document(manifest, problems), name, problems)
+        before = len(problems.problems)
+        document = read_document(manifest, problems)
+        if not links and len(problems.problems) == before:
+            hook = _read(document, name, problems)
             hooks += [hook] if hook else []
     return tuple(sorted(hooks, key=lambda hook: (hook.name, hook.directory)))
 

@@ -38,13 +38,16 @@ class _Share:
 
 
 def read_shared(home_map: HomeMap) -> dict[str, list[Shown]]:
-    """Return the shared directories of every agent that has some; what is wrong is noted in the map."""
+    """Return the shared directories of every agent that has some. What is wrong is noted in the map; then there are none."""
+    before = len(home_map.problems.problems)
     shares = list(_shares(home_map))
     for share in shares:
         _check_partners(home_map, share)
     for share, other in permutations(shares, 2):
         _check_pair(home_map, share, other)
     found: dict[str, list[Shown]] = {}
+    if len(home_map.problems.problems) > before:
+        return found
     document = home_map.document
     for share in shares:
         given = (document.file, document.line(share.at), key_text(share.at))

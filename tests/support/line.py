@@ -15,6 +15,7 @@ from hermes_iso.broker.calls import ModelAnswer, ModelCall, OnText
 from hermes_iso.config.schema import ApiKey, ApiSettings, Config
 from hermes_iso.errors import ModelError
 from hermes_iso.gateway import Gateway
+from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, Usage
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
@@ -171,14 +172,22 @@ def make_config(home: Path, **changes: Any) -> Config:
 
 @asynccontextmanager
 async def open_line(
-    home: Path, script: Script = echo, *, models: Any = None, pool: Any = None, config: Config | None = None, grace: float = 5.0
+    home: Path,
+    script: Script = echo,
+    *,
+    models: Any = None,
+    pool: Any = None,
+    config: Config | None = None,
+    grace: float = 5.0,
+    hooks: Hooks | None = None,
 ) -> AsyncIterator[tuple[Gateway, FakePool]]:
     """Open a gateway on real records with a fake pool; gives both."""
     config = config or make_config(home)
     pool = pool or FakePool(script)
     async with open_records(config) as records, Background() as background:
-        runner = TurnRunner(pool, models or FakeModels(), interrupt_grace=grace)
-        yield Gateway(config, Services(records, pool, runner, background)), pool
+        hooks = hooks or Hooks()
+        runner = TurnRunner(pool, models or FakeModels(), hooks=hooks, interrupt_grace=grace)
+        yield Gateway(config, Services(records, pool, runner, background, hooks)), pool
 
 
 class Chat:

@@ -30,12 +30,12 @@ SAID_CHARS = 2_000
 
 def take_turn(request: wire.TurnRequest, link: Link) -> wire.TurnDone:
     """Load the hooks, say how that went, and answer questions until the host hangs up."""
-    loader = _Loader()
-    hooks = [loader.load(hook) for hook in json.loads(request.text)]
-    answer: JsonObject = {"loaded": [hook.report for hook in hooks]}
-    while True:
-        question = link.call("hook", answer)
-        answer = hooks[question["hook"]].run(question["event"], question["context"])
+    with contextlib.closing(_Loader()) as loader:
+        hooks = [loader.load(hook) for hook in json.loads(request.text)]
+        answer: JsonObject = {"loaded": [hook.report for hook in hooks]}
+        while True:
+            question = link.call("hook", answer)
+            answer = hooks[question["hook"]].run(question["event"], question["context"])
 
 
 class _Hook:
@@ -83,6 +83,11 @@ class _Loader:
         with _printed() as said:
             report = _guarded(load)
         return _Hook(self._run_to_end, handle, {**report, "said": said.getvalue()[:SAID_CHARS]})
+
+    def close(self) -> None:
+        """Close the loop."""
+        if self._runner is not None:
+            self._runner.close()
 
     def _run_to_end(self, awaitable: Any) -> Any:
         """Await something on one loop for all: a hook may keep what belongs to the loop."""
