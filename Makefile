@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8642
+PARALLEL := -n 3 --dist loadfile  # many tests wait for processes and deadlines, so two cores serve three workers
 
 .DEFAULT_GOAL := help
 .PHONY: help run key setup test test-all check unit unprivileged lint format lock bench bench-http clean bubblewrap
@@ -28,8 +29,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml tools/venv.sh
 test: check unit unprivileged  ## what has to hold for every change, in under 10 minutes: style, types, borders, tests
 
 test-all: check  ## all of it: also the long tests, as root and as an ordinary user, and another Python where there is one
-	$(BIN)/python -m pytest
-	@sh tools/test-unprivileged.sh $(BIN)/python -m sandbox
+	$(BIN)/python -m pytest $(PARALLEL)
+	@sh tools/test-unprivileged.sh $(BIN)/python $(PARALLEL) -m sandbox
 	@sh tools/test-other-python.sh $(BIN)/python
 
 check: setup  ## style, types and import borders
@@ -39,10 +40,10 @@ check: setup  ## style, types and import borders
 	$(BIN)/lint-imports
 
 unit: check
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not long"
 
 unprivileged: unit
-	@sh tools/test-unprivileged.sh $(BIN)/python -m "sandbox and not long" tests/border tests/leaks
+	@sh tools/test-unprivileged.sh $(BIN)/python $(PARALLEL) -m "sandbox and not long" tests/border tests/leaks
 
 lint: check  ## the same as check
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
-from hermes_iso.broker.calls import Answers
-from hermes_iso.broker.capabilities import ProcessBroker
 from hermes_iso.broker.door import ModelDoor
 from hermes_iso.errors import ModelError, TurnError
 from hermes_iso.history import message_size
 from hermes_iso.leases import LeaseLike
+from hermes_iso.work import Answer
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.errors import SandboxError
 
@@ -24,6 +23,13 @@ UNREAD_ANSWERS = 4
 """Answers that a guest may leave unread: each can hold a frame's worth of memory."""
 
 
+class Broker(Protocol):
+    """Answers one method; it checks by itself whether the turn may ask that."""
+
+    async def answer(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return what the guest is told. Raises TurnError, SandboxError."""
+
+
 class GuestCalls:
     """Takes the broker calls of one turn, checks what they name, and sends the answers."""
 
@@ -33,13 +39,15 @@ class GuestCalls:
         nursery: trio.Nursery,
         *,
         models: ModelDoor,
-        processes: ProcessBroker,
-        desk: Answers | None,
+        processes: Broker,
+        delegation: Broker,
+        desk: Answer | None,
     ) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models
         self._processes = processes
+        self._delegation = delegation
         self._desk = desk
         self._working = 0
         self._unread = 0
@@ -95,8 +103,10 @@ class GuestCalls:
                 return await self._models.answer(call.params, on_text)
             case "process":
                 return await self._processes.answer(call.params)
+            case "delegate":
+                return await self._delegation.answer(call.params)
             case "send_message":
                 if self._desk is None:
                     raise TurnError("not_granted", "Writing is the tool send_message's, which this turn is not granted.")
-                return await self._desk.answer(call.params)
+                return await self._desk(call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

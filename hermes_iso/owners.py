@@ -15,10 +15,8 @@ from pathlib import Path
 
 from hermes_iso.errors import UsageError
 from hermes_iso.home_lock import DIRECTORY
-from hermes_iso_sandbox.identity import HOST_UIDS, PASSING
+from hermes_iso_sandbox.identity import fixed
 
-FIXED_UIDS = HOST_UIDS[PASSING:]
-"""Host uids for agents whose files were given away: none that a pool gives to anybody else."""
 NAME = "owners.json"
 
 
@@ -94,12 +92,16 @@ def fixed_uid(home: Path, agent: str) -> int | None:
     return record.uid if record else None
 
 
-def choose_uid(home: Path, agent: str) -> int:
-    """Return a uid for an agent that no other agent of this home has; other homes most likely choose others."""
+def choose_uid(home: Path, agent: str, uids: range) -> int:
+    """Return a uid for an agent that no other agent of this home has; other homes most likely choose others.
+
+    uids: all host uids of the gateway's sandboxes; those in passing are left out, so that nobody else ever has it.
+    """
     try:
         others = os.listdir(home / DIRECTORY / "agents")
     except FileNotFoundError:
         others = []
     taken = {fixed_uid(home, other) for other in others if other != agent}
     start = int.from_bytes(hashlib.sha256(os.fsencode(f"{home}\0{agent}")).digest()[:4], "big")
-    return next(uid for step in range(len(FIXED_UIDS)) if (uid := FIXED_UIDS[(start + step) % len(FIXED_UIDS)]) not in taken)
+    free = fixed(uids)
+    return next(uid for step in range(len(free)) if (uid := free[(start + step) % len(free)]) not in taken)

@@ -39,7 +39,7 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
 
     pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
     """
-    pool = pool or SandboxPool()
+    pool = pool or SandboxPool(uids=config.host_uids)
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
         models = await stack.enter_async_context(ModelBroker())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from hermes_iso.adapter import Relay
-from hermes_iso.agents import Agent
-from hermes_iso.broker.calls import Answers, OfferedTool
+from hermes_iso.agents import Agent, Allowance
+from hermes_iso.errors import TurnError
 from hermes_iso.journal import TurnLog
+from hermes_iso.policy import Layer, ToolPolicy
+from hermes_iso.relays import Relay, one_at_a_time
 from hermes_iso.sessions import Turn
-from hermes_iso.tools import TOOLS
+from hermes_iso.tools import TOOLS, ToolSpec
 from hermes_iso_sandbox import wire
 
 
@@ -24,26 +27,55 @@ def command_environment(agent: Agent) -> dict[str, str]:
     }
 
 
+Answer: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Answers a broker method of one turn: takes a guest's parameters."""
+_NOTHING = ToolPolicy((Layer("session", allow=frozenset()),))
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told.
 
-    desk: takes what it writes to other agents; None where it may not.
+    policy: all layers that decided about the tools. allowance: the subagents that are left to it. depth: 0, or how many turns
+    above it delegated. desk: takes what it writes to other agents; None where it may not.
     """
 
     turn: Turn
     agent: Agent
-    tools: tuple[OfferedTool, ...]
+    tools: tuple[ToolSpec, ...]
     relay: Relay
     log: TurnLog
-    desk: Answers | None = None
+    policy: ToolPolicy = _NOTHING
+    allowance: Allowance = field(default_factory=lambda: Allowance(0))
+    depth: int = 0
+    desk: Answer | None = None
 
     @staticmethod
-    def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog, desk: Answers | None = None) -> Work:
-        """Return the work of a turn with the tools that its agent's policy grants on this platform."""
-        names = agent.policy.grant(agent.offered, turn.route.reply_to.platform)
-        tools = tuple(TOOLS[name] for name in names)
-        return Work(turn, agent, tools, relay, log, desk if "send_message" in names else None)
+    def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog, desk: Answer | None = None) -> Work:
+        """Return the work of a turn with the tools that all layers of its policy grant on this platform.
+
+        desk: takes what it writes to other agents, if it is granted that. Raises TurnError(no_tools) when it is granted none.
+        """
+        policy = agent.policy.narrowed(Layer("session", deny=turn.denied_tools))
+        tools, platform = _granted(turn, agent, policy), turn.route.reply_to.platform
+        if not tools:
+            how = f"`hermes-iso policy explain {agent.id}` says why"
+            raise TurnError("no_tools", f"Agent {agent.id} is granted no tool on {platform}, so it takes no turn there: {how}.")
+        desk = desk if any(tool.name == "send_message" for tool in tools) else None
+        allowance = Allowance(agent.subagents.max_children)
+        return Work(turn, agent, tools, one_at_a_time(relay), log, policy, allowance, desk=desk)
+
+    def below(self, turn: Turn, agent: Agent, *, layer: Layer, relay: Relay) -> Work:
+        """Return the work of a turn that this one delegated: it has this one's policy, narrowed, and its allowance.
+
+        Raises TurnError(no_tools).
+        """
+        policy = self.policy.narrowed(layer)
+        tools = _granted(turn, agent, policy)
+        if not tools:
+            yours = ", ".join(tool.name for tool in self.tools)
+            raise TurnError("no_tools", f"Nothing that was asked for a subagent is granted to it: ask for others of {yours}.")
+        return Work(turn, agent, tools, relay, self.log.below(turn.turn_id), policy, self.allowance, self.depth + 1)
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""
@@ -55,7 +87,7 @@ class Work:
             session_id=turn.session_id,
             text=turn.inbound.text,
             history=list(turn.history),
-            persona=agent.persona,
+            persona=agent.current_persona(),
             instructions=turn.inbound.instructions,
             tools=[tool.name for tool in self.tools],
             max_iterations=agent.max_iterations,
@@ -71,3 +103,8 @@ class Work:
             "HERMES_ISO_SESSION_KEY": self.turn.route.session_key,
             "HERMES_ISO_TURN_ID": self.turn.turn_id,
         }
+
+
+def _granted(turn: Turn, agent: Agent, policy: ToolPolicy) -> tuple[ToolSpec, ...]:
+    """Return the tools of a turn."""
+    return tuple(TOOLS[name] for name in policy.grant(agent.offered, turn.route.reply_to.platform))

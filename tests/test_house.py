@@ -17,8 +17,9 @@ PACKAGES = {
 }
 FILE_LIMIT, GUEST_FILE_LIMIT, FUNCTION_LIMIT, P90_FUNCTION = 400, 250, 60, 28
 FAN_OUT = {  # those that only wire
-    "hermes_iso.gateway": 12,
+    "hermes_iso.gateway": 14,
     "hermes_iso.config.build": 12,
+    "hermes_iso.config.load": 9,
     "hermes_iso.cli.groups": 20,
     "hermes_iso_sandbox.guest.tools.registry": 14,
 }

@@ -10,7 +10,7 @@ from hermes_iso.api.errors import ApiError
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import DrainingError, RouteRejectedError
 from hermes_iso.messages import Inbound, Outbound, Progress, Receipt
-from hermes_iso.routing import Explanation, Router
+from hermes_iso.routing import Router
 
 Deliver = Callable[[Outbound], Awaitable[Receipt]]
 Relay = Callable[[Progress], Awaitable[None]]
@@ -21,13 +21,17 @@ class ApiLine(Protocol):
 
     @property
     def config(self) -> Config:
-        """The config that is served."""
+        """The config that is served now."""
+
+    @property
+    def router(self) -> Router:
+        """The routes that count now."""
 
     async def handle(self, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
         """Take one message through the line."""
 
-    async def select_agent(self, inbound: Inbound, declared: Explanation, among: Collection[str]) -> str:
-        """Return who takes a message that the routes give to an agent, after the operator's hooks were asked."""
+    async def select_agent(self, inbound: Inbound, among: Collection[str]) -> str:
+        """Return who takes a message that names nobody, by routes and hooks. Raises RouteRejectedError."""
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells."""
@@ -38,8 +42,11 @@ class Directory:
 
     def __init__(self, line: ApiLine) -> None:
         self._line = line
-        self._config = line.config
-        self._router = Router(line.config)
+
+    @property
+    def _config(self) -> Config:
+        """The config as it is now: a reload may change it between two requests."""
+        return self._line.config
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells."""
@@ -86,12 +93,12 @@ class Directory:
 
         What a hook says counts before a route or the default, among the agents that the caller may use anyhow.
         """
-        explanation = self._router.explain(asked)
-        if explanation.tier in {"default", "rejected"} and model in self._config.agents:
+        if self._line.router.decide(asked).place is None and model in self._config.agents:
             return model
-        if explanation.route is None:
-            raise ApiError(404, _sentence(explanation.rule), code="agent_not_found")
-        return await self._line.select_agent(asked, explanation, self.agents(caller))
+        try:
+            return await self._line.select_agent(asked, self.agents(caller))
+        except RouteRejectedError as error:
+            raise ApiError(404, _sentence(str(error)), code="agent_not_found") from error
 
     def _check_allowed(self, caller: Caller, agent: str) -> None:
         """Raise ApiError(403) when the key does not open an agent, whether there is one or not."""

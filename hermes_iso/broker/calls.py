@@ -33,13 +33,6 @@ class OfferedTool(Protocol):
         """The JSON schema of its arguments, an object."""
 
 
-class Answers(Protocol):
-    """What answers a broker method of one turn."""
-
-    async def answer(self, params: JsonObject) -> JsonObject:
-        """Do what a guest's parameters ask. Raises TurnError, to tell the guest."""
-
-
 @dataclass(frozen=True, slots=True)
 class OfflineFacts:
     """Who answers, for the built-in model to say."""

@@ -9,18 +9,18 @@ from typing import Any
 
 from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.machine import home_checks, machine_checks, trial_check
-from hermes_iso.cli.options import print_table, warnings_of
+from hermes_iso.cli.options import hooks_of, print_table, warnings_of
 from hermes_iso.config.load import load_config
 from hermes_iso.errors import ConfigError
-from hermes_iso.hooks.installed import find_installed
 from hermes_iso_sandbox.capability import Capabilities
 from hermes_iso_sandbox.confinement import Limits
+from hermes_iso_sandbox.identity import HOST_UIDS
 
 
 def examine(home: Path) -> dict[str, Any]:
     """Return what `doctor --json` prints. A broken config is part of the report and does not keep the rest from it."""
-    config = _examine_config(home)
-    checks = machine_checks(home, config["agents"])
+    config, uids = _examine_config(home)
+    checks = machine_checks(home, config["agents"], uids)
     if Capabilities(tuple(checks)).ok:
         checks.append(trial_check())
     isolated = Capabilities(tuple(checks)).ok
@@ -34,20 +34,22 @@ def examine(home: Path) -> dict[str, Any]:
     }
 
 
-def _examine_config(home: Path) -> dict[str, Any]:
+def _examine_config(home: Path) -> tuple[dict[str, Any], range]:
+    """Return what is told of the config, and the host uids of its sandboxes."""
+    uids = HOST_UIDS
     found: dict[str, Any] = {"home": str(home), "ok": True, "problems": [], "warnings": [], "agents": {}, "hooks": []}
     try:
         config = load_config(home, os.environ)
         found["warnings"] = warnings_of(config)
-        hooks = (*find_installed(), *config.hooks)
-        found["hooks"] = [{"hook": str(hook), "events": sorted(hook.events)} for hook in hooks]
+        found["hooks"] = [{"hook": str(hook), "events": sorted(hook.events)} for hook in hooks_of(config)]
+        uids = config.host_uids
         for agent in config.agents.values():
             visible, held = agent.profile.env_visible, agent.profile.env_held
             found["agents"][agent.id] = {"env_visible": list(visible), "env_held": list(held)}
     except ConfigError as error:
         found["ok"] = False
         found["problems"] = [str(problem) for problem in error.problems]
-    return found
+    return found, uids
 
 
 def print_report(report: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from cyclopts import App, Parameter
 
 from hermes_iso import chown as files
 from hermes_iso.cli.machine import can_map, file_system
-from hermes_iso.cli.options import HomeOption, find_agent, read_config
+from hermes_iso.cli.options import HomeOption, confirm, find_agent, read_config
 from hermes_iso.errors import UnsupportedError, UsageError
 from hermes_iso.home_lock import hold_home, make_private
 from hermes_iso.owners import OwnersRecord, choose_uid, read_record, record_path, write_record
@@ -45,7 +44,8 @@ def chown(
             return _undo(config.home, agent.id, agent.profile.directories, yes)
         _check_needed(agent.profile.home)
         agent.profile.ensure_directories()
-        return _give(config.home, agent.id, agent.profile.directories, yes)
+        known = read_record(config.home, agent.id) or OwnersRecord(choose_uid(config.home, agent.id, config.host_uids), {})
+        return _give(config.home, agent.id, agent.profile.directories, known, yes)
 
 
 def _check_needed(profile: Path) -> None:
@@ -58,9 +58,8 @@ def _check_needed(profile: Path) -> None:
         raise UsageError(f"home chown is not needed here: the file system of {profile} ({file_system(profile)}) maps owners.")
 
 
-def _give(home: Path, agent: str, directories: Mapping[str, str], yes: bool) -> int:
+def _give(home: Path, agent: str, directories: Mapping[str, str], known: OwnersRecord, yes: bool) -> int:
     """Say what will change its owner, ask, write that down, and do it."""
-    known = read_record(home, agent) or OwnersRecord(choose_uid(home, agent), {})
     record = files.former_owners(directories, known)
     count = sum(len(entries) for entries in record.former.values())
     print(f"Gives {count} files and directories of agent {agent} to the host uid {record.uid}: all that is in")
@@ -68,7 +67,7 @@ def _give(home: Path, agent: str, directories: Mapping[str, str], yes: bool) -> 
     print(
         f"Former owners are kept in {record_path(home, agent)}; back again: hermes-iso home chown {agent} --undo --home {home}"
     )
-    _confirm(yes)
+    confirm(yes)
     for directory in (home / "hermes-iso" / "agents", record_path(home, agent).parent):
         make_private(directory)
     write_record(home, agent, record)
@@ -82,18 +81,7 @@ def _undo(home: Path, agent: str, directories: Mapping[str, str], yes: bool) -> 
     if record is None:
         raise UsageError(f"There is nothing to undo: no file of agent {agent} was given away.")
     print(f"Gives all files of agent {agent} that belong to the host uid {record.uid} back to their former owners.")
-    _confirm(yes)
+    confirm(yes)
     print(f"{files.restore(directories, record)} changed their owner.")
     record_path(home, agent).unlink()
     return 0
-
-
-def _confirm(yes: bool) -> None:
-    """Ask on a terminal. Raises UsageError when the answer is not yes, or nobody can be asked."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("Nothing was changed: nobody can be asked here, so say --yes.")
-    print("Go on? [y/N] ", end="", flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("Nothing was changed.")

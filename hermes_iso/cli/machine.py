@@ -16,9 +16,9 @@ from hermes_iso_sandbox.trial import try_sandbox
 IDENTITY = "identity"
 
 
-def machine_checks(home: Path, agents: Iterable[str]) -> list[Check]:
-    """Return what the machine permits for a home that is or will be there, and for its agents."""
-    checks = probe(next(each for each in (home, *home.parents) if each.is_dir())).checks
+def machine_checks(home: Path, agents: Iterable[str], uids: range) -> list[Check]:
+    """Return what the machine permits for a home that is or will be there, for its agents and their host uids."""
+    checks = probe(next(each for each in (home, *home.parents) if each.is_dir()), uids=uids).checks
     return [check if check.ok or check.name != IDENTITY else _without_mapping(check, home, agents) for check in checks]
 
 

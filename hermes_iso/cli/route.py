@@ -8,13 +8,16 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hermes_iso.cli.options import HomeOption, JsonOption, print_json, read_config, say
+from hermes_iso.cli.options import HomeOption, JsonOption, hooks_of, print_json, read_config, say
 from hermes_iso.config.known import PLATFORMS
 from hermes_iso.config.problems import possible
 from hermes_iso.errors import UsageError
-from hermes_iso.hooks.installed import choosing, find_installed
+from hermes_iso.hooks.installed import choosing
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.routing import Router
+
+LOST_PER_LINE = 100
+"""Most rules that lost in one answer to a line of stdin."""
 
 Value = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 _CHAT_KEYS = (
@@ -82,7 +85,7 @@ def explain(
         print_json(answer)
     else:
         _print_answer(answer)
-        for hook in choosing((*find_installed(), *config.hooks)):
+        for hook in choosing(hooks_of(config)):
             print(f"hook:        {hook} may name another agent for such a message; it is not asked here")
     return 0
 
@@ -117,13 +120,16 @@ def _text(key: str, value: Any) -> str:
 
 
 def _explain_lines(router: Router) -> int:
-    """Answer each line of stdin with one line; a line that can't be read is answered with {"error"} and exit code 2."""
+    """Answer each line of stdin with one line; a line that can't be read is answered with {"error"} and exit code 2.
+
+    Of the rules that lost a line tells LOST_PER_LINE, so that many messages against many rules do not make gigabytes.
+    """
     status = 0
     for number, line in enumerate(sys.stdin.buffer, start=1):
         if not line.strip():
             continue
         try:
-            answer = router.explain(make_inbound(_read_object(line))).as_json()
+            answer = router.explain(make_inbound(_read_object(line)), LOST_PER_LINE).as_json()
         except UsageError as error:
             say(f"hermes-iso: line {number}: {error}")
             answer = {"error": str(error)}

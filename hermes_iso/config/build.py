@@ -11,12 +11,14 @@ from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.live_gateway import live_gateway
-from hermes_iso.config.platforms import enabled_platforms
+from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
-from hermes_iso.config.schema import MAIN, Config, RouteRule
+from hermes_iso.config.schema import MAIN, Config
 from hermes_iso.config.source import Names, Source, read_source, referred_names
+from hermes_iso.config.ties import warn_of_ties
 from hermes_iso.owners import fixed_uid
+from hermes_iso_sandbox.identity import fixed
 
 
 def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
@@ -32,7 +34,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     served, not_served = _without_live_gateways(home_map, home_map.served(default))
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
-    referred |= referred_names({"model": document.get("agents")})
+    referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
     between = read_between(home_map)
     profiles = build_profiles(
         sources,
@@ -43,31 +45,54 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         shared=between.shared,
         problems=problems,
     )
-    maker = AgentMaker(root, problems)
+    maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
     agents = {
         name: maker.make(
             source,
-            replace(profiles[name], fixed_uid=fixed_uid(root_home, name)),
+            replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name)),
             Names((source.env.values, root.env.values, environ)),
             contacts=between.contacts.get(name),
         )
         for name, source in sources.items()
     }
     names = Names((root.env.values, environ))
+    home_map.check_rules()
+    rules = home_map.rules
+    bindings = tuple(found.rule for found in rules.bindings)
+    warn_of_ties(bindings, problems)
     return Config(
         home=root_home,
         agents=agents,
         default_agent=default,
-        routes=_routes(home_map),
+        routes=tuple(found.rule for found in rules.routes),
+        bindings=bindings,
         unmatched=home_map.ours.gateway.unmatched,
+        dm_scope=home_map.ours.gateway.dm_scope,
         api=ApiReader(document, root, names, {*served, *not_served}, problems).settings(),
         not_served=not_served,
-        unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
+        unasked=home_map.unasked({*served, *not_served}),
+        unserved_platforms=unserved_platforms(
+            document, names.merged(), named={found.rule.platform for found in rules.all}, problems=problems
+        ),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
         hook_timeout=home_map.ours.gateway.hook_timeout,
+        host_uids=home_map.ours.gateway.host_uids,
+        reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
     )
+
+
+def _fixed_uid(home_map: HomeMap, root_home: Path, agent: str) -> int | None:
+    """Return the uid that `home chown` gave an agent's files; one outside of the configured range is noted."""
+    uid, uids = fixed_uid(root_home, agent), fixed(home_map.ours.gateway.host_uids)
+    if uid is not None and uid not in uids:
+        message = (
+            f"does not hold uid {uid} in its upper half, which the files of agent {agent} belong to; take a range that does,"
+            f" or give them back before it is changed: hermes-iso home chown {agent} --undo"
+        )
+        home_map.document.complain(home_map.problems, ("gateway", "host_uids"), message=message)
+    return uid
 
 
 def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> bool | None:
@@ -96,19 +121,3 @@ def _sources(home_map: HomeMap, root: Source, served: list[str]) -> dict[str, So
         if name != MAIN and source.document.get("platforms"):
             home_map.problems.warn(f"{source.document.file}: platforms of a profile are not served; use the root home's")
     return sources
-
-
-def _routes(home_map: HomeMap) -> tuple[RouteRule, ...]:
-    """Return the routes in file order."""
-    rules: list[RouteRule] = []
-    for index, route in enumerate(home_map.ours.routes):
-        if route is None:
-            continue
-        at = ("routes", index)
-        match = {key: value.strip() for key, value in route.match.model_dump().items() if value is not None}
-        name = home_map.checked_route(at, match, route.agent)
-        if name:
-            platform = match.get("platform", "").lower() or None
-            where = f"{home_map.document.file}:{home_map.document.line(at)}"
-            rules.append(RouteRule(name, platform, match.get("chat_id"), match.get("thread_id"), route.enabled, where=where))
-    return tuple(rules)

@@ -8,6 +8,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 """What an agent may be called; Hermes' rule for profiles."""
 RESERVED_NAMES = frozenset({"hermes", "default", "test", "tmp", "root", "sudo"})
 
+REMOVED = ".hermes-iso-removed"
+"""The file that marks a profile whose agent was removed: it is an agent again only when the config names it."""
+
 OUR_ROOTS = frozenset({"default_agent", "agents", "engines", "egress", "routes", "bindings", "gateway", "subagent"})
 HERMES_ROOTS = frozenset(
     re.findall(
@@ -27,8 +30,8 @@ HERMES_ROOTS = frozenset(
 STRICT_ROOTS = OUR_ROOTS | {"model", "platforms", "platform_toolsets", "terminal", "agent"}
 """Sections that are read here, so that a key in them that is not text is a mistake."""
 
-ADAPTED = frozenset({"api_server", "console", "agent"})
-"""Platforms that are served here: two by an adapter, and `agent` is how agents write to each other."""
+ADAPTED = frozenset({"api_server", "console"})
+"""Platforms that have an adapter here."""
 PLATFORMS = ADAPTED | frozenset(
     re.findall(
         r"\S+",
@@ -38,6 +41,8 @@ PLATFORMS = ADAPTED | frozenset(
         " photon raft local cli",
     )
 )
+TOOL_PLATFORMS = PLATFORMS | {"agent"}
+"""Platforms that a list of tools can be for: also that of agents that write to each other, which no route can name."""
 PLATFORM_SECRETS = {
     "telegram": "TELEGRAM_BOT_TOKEN",
     "discord": "DISCORD_BOT_TOKEN",
@@ -54,26 +59,12 @@ PLATFORM_SECRETS = {
 NOT_BUILT = (
     ("engines",),
     ("egress",),
-    ("bindings",),
-    ("subagent",),
-    ("gateway", "dm_scope"),
-    ("agents", "*", "tools"),
     ("agents", "*", "egress"),
     ("agents", "*", "secrets"),
-    ("agents", "*", "allow_soul_edit"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
-    ("agents", "*", "subagents"),
-    ("routes", "*", "match", "account_id"),
-    ("routes", "*", "match", "guild_id"),
-    ("routes", "*", "match", "team_id"),
-    ("routes", "*", "match", "chat_type"),
-    ("routes", "*", "match", "parent_chat_id"),
-    ("routes", "*", "match", "user_id"),
-    ("routes", "*", "match", "peer"),
 )
 """Key paths that a later version has; `*` stands for any key or place in a list."""
-NOT_BUILT_UNLESS_EMPTY = (("profile_routes",), ("gateway", "profile_routes"))
 
 
 def normal_name(text: str) -> str:

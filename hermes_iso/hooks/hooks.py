@@ -1,4 +1,4 @@
-"""Hooks: what the line asks the operator's hooks, and what it tells them. Nothing here raises, whatever a hook does.
+"""Hooks: what the line asks the operator's hooks, and what it tells them. Nothing that a hook does is raised here.
 
 Asked: `select_agent` and `pre_tool_call`. Who asks waits. A hook that fails has no opinion on an agent, so that the declared
 route stands; on a tool call it counts as a refusal, because a guard that can't be asked must not be a guard that is not there.
@@ -8,16 +8,19 @@ Told: everything else. What is told waits in a bounded queue, so that no turn wa
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
 import trio
 
+from hermes_iso.errors import RouteRejectedError
 from hermes_iso.hooks.context import SHOWN_CHARS, about_inbound, about_turn
 from hermes_iso.hooks.helper import AsksHooks, HookFailedError
 from hermes_iso.hooks.hook import COMMAND, MOMENTS, PRE_TOOL_CALL, SELECT_AGENT, Hook, takes
 from hermes_iso.messages import Inbound
 from hermes_iso.outcomes import Outcome
+from hermes_iso.routing import Route, Router
 from hermes_iso.sessions import Turn
 
 JsonObject = dict[str, Any]
@@ -49,22 +52,30 @@ class Hooks:
         """Return counts: hooks, answers, failures, and what was left out because too much waited."""
         return dict(self._counts)
 
-    @property
-    def choose_agents(self) -> bool:
-        """Whether a hook may name another agent than the routes."""
-        return self.wants(SELECT_AGENT)
-
     def wants(self, *events: str) -> bool:
         """Return whether a hook is called for one of these events."""
         return any(takes(hook.events, event) for hook in self._hooks for event in events)
+
+    async def route(self, inbound: Inbound, router: Router, *, among: Collection[str]) -> Route:
+        """Return where a message goes: by its routes, unless a hook names another agent `among` these.
+
+        What the caller decided, and what no route takes, is not asked about. Raises RouteRejectedError.
+        """
+        if inbound.agent is not None or not self.wants(SELECT_AGENT):
+            return router.route(inbound)
+        declared = router.explain(inbound, most=0)
+        route = declared.route
+        if route is None:
+            raise RouteRejectedError(declared.rule)
+        about = {"agent_id": route.agent, "session_key": route.session_key, "rule": declared.rule, "tier": declared.tier}
+        agent = await self.select_agent(inbound, about, among)
+        return router.route(replace(inbound, agent=agent)) if agent else route
 
     async def select_agent(self, inbound: Inbound, declared: JsonObject, agents: Collection[str]) -> str | None:
         """Return the agent that the first hook with an opinion names, of `agents`; None lets the declared route stand.
 
         declared: what the hooks are told of the route: agent_id, session_key, rule and tier.
         """
-        if not self.choose_agents:
-            return None
         context = {**about_inbound(inbound), **declared, "agents": list(agents)}
         for number, hook in self._taking(SELECT_AGENT):
             found = await self._ask(number, SELECT_AGENT, context)

@@ -45,16 +45,24 @@ class Capabilities:
         return all(check.ok or not check.needed for check in self.checks)
 
 
-def probe(home: Path = Path("/tmp"), *, root: Path = Path("/")) -> Capabilities:  # noqa: S108  # only its file system counts
-    """Try what a sandbox of a profile on `home`'s file system needs. `root` is where /proc is read from."""
+def probe(
+    home: Path = Path("/tmp"),  # noqa: S108  # only its file system counts
+    *,
+    uids: range = HOST_UIDS,
+    root: Path = Path("/"),
+) -> Capabilities:
+    """Try what a sandbox of a profile on `home`'s file system needs. `root` is where /proc is read from.
+
+    uids: the host uids that a root gateway gives to sandboxes.
+    """
     checks = [_system(), proc_check(root)]
     if all(check.ok for check in checks):
         checks += [seccomp_check(root), landlock_check(landlock_abi()), _bwrap()]
     if all(check.ok for check in checks):
         checks.append(_namespaces(root))
     if all(check.ok for check in checks):
-        checks.append(_identity(home, root))
-    checks += [uid_check(root, as_root=os.geteuid() == 0), cgroup_check(find(root))]
+        checks.append(_identity(home, root, uids))
+    checks += [uid_check(root, uids, as_root=os.geteuid() == 0), cgroup_check(find(root))]
     return Capabilities(tuple(checks))
 
 
@@ -159,7 +167,7 @@ def _namespaces(root: Path) -> Check:
     return Check("namespaces", False, f"refused: {said}", namespace_fix(root, said, bwrap=os.path.realpath(argv[0])))
 
 
-def _identity(home: Path, root: Path) -> Check:
+def _identity(home: Path, root: Path, uids: range) -> Check:
     """Check that agents never are host uid 0: tried with an id-mapped mount of the home itself."""
     if os.geteuid() != 0:
         return Check("identity", True, f"agents run as this user (uid {os.geteuid()}), without any privilege")
@@ -167,22 +175,22 @@ def _identity(home: Path, root: Path) -> Check:
         try_mapping(str(home.resolve()))
     except (OSError, SandboxError) as error:
         return Check("identity", False, f"{home}: {getattr(error, 'strerror', None) or error}", identity_fix(root))
-    found = f"each agent runs as a uid of its own in {HOST_UIDS.start}-{HOST_UIDS.stop - 1}, through id-mapped mounts"
+    found = f"each agent runs as a uid of its own in {uids.start}-{uids.stop - 1}, through id-mapped mounts"
     return Check("identity", True, found)
 
 
-def uid_check(root: Path, *, as_root: bool) -> Check:
+def uid_check(root: Path, uids: range, *, as_root: bool) -> Check:
     """Tell whether anybody else has the host uids that agents get under a root gateway. Source: passwd(5), subuid(5)."""
-    wanted = f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}"
+    wanted = f"{uids.start}-{uids.stop - 1}"
     if not as_root:
         return Check("uid range", True, "not needed: agents run as this user", needed=False)
     users = [(name, int(uid), 1) for name, _, uid, *_ in _entries(root / "etc/passwd", 3)]
     users += [(name, int(start), int(count)) for name, start, count, *_ in _entries(root / "etc/subuid", 3)]
-    taken = sorted({name for name, start, count in users if start < HOST_UIDS.stop and start + count > HOST_UIDS.start})
+    taken = sorted({name for name, start, count in users if start < uids.stop and start + count > uids.start})
     if not taken:
         return Check("uid range", True, f"{wanted} is free for agents", needed=False)
     names = " and ".join(taken)
-    fix = f"Give {names} other uids in /etc/passwd or /etc/subuid: who has one can signal and read agents' processes."
+    fix = f"Set gateway.host_uids to a range that is free: {names} could signal and read agents' processes."
     return Check("uid range", False, f"{wanted}, which agents use, also belongs to {names}", fix, needed=False)
 
 

@@ -21,9 +21,17 @@ from hermes_iso_sandbox.launch import Keeper, scratch_namespace
 from hermes_iso_sandbox.mounts import clone_mount, map_owners
 
 HOST_UIDS = range(2_000_000, 2_131_072)
-"""The host uids below a root gateway's keeper, where they are 0, 1, 2, ...; the first is the keeper's own."""
-PASSING = 65_536
-"""From here on, as the keeper counts, uids are not given to sandboxes in passing but fixed to agents: see `Confinement.uid`."""
+"""The host uids below a root gateway's keeper by default; there they are 0, 1, 2, ..., and the first is the keeper's own."""
+
+
+def passing(uids: range) -> range:
+    """Return the uids that are given to sandboxes in passing, the keeper's own among them: the first half."""
+    return uids[: len(uids) // 2]
+
+
+def fixed(uids: range) -> range:
+    """Return the uids that are fixed to agents: see `Confinement.uid`."""
+    return uids[len(uids) // 2 :]
 
 
 def is_mapped() -> bool:
@@ -56,13 +64,13 @@ async def shown(
                 if owner not in namespaces:
                     namespaces[owner] = await keeper.owner_map(*owner, uid)
                     stack.callback(os.close, namespaces[owner])
-                _map_or_fixed(mounts[-1], namespaces[owner], fixed=confinement.uid is not None)
+                _map_or_keep(mounts[-1], namespaces[owner], fixed=confinement.uid is not None)
         except OSError as error:
             raise SandboxError(f"{bind.source} can't be shown in a sandbox: {error.strerror}.") from error
         yield replace(confinement, binds=staged), mounts
 
 
-def _map_or_fixed(mount: int, namespace: int, *, fixed: bool) -> None:
+def _map_or_keep(mount: int, namespace: int, *, fixed: bool) -> None:
     """Map the owners of a mount; where the file system can't, that is as good if its files belong to the fixed uid."""
     try:
         map_owners(mount, namespace)

@@ -30,6 +30,7 @@ from hermes_iso_sandbox.errors import (
     SandboxError,
     SandboxTimeoutError,
 )
+from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.processes import Processes, Session
 from hermes_iso_sandbox.tree import Tree
 from hermes_iso_sandbox.watch import Watch
@@ -209,8 +210,10 @@ class SandboxPool:
     shared: frozenset[str] = frozenset()
     """What of the host is not kept out of all sandboxes; for the self-test of `hermes-iso prove` alone."""
 
-    def __init__(self, limits: PoolLimits = PoolLimits()) -> None:
+    def __init__(self, limits: PoolLimits = PoolLimits(), *, uids: range = HOST_UIDS) -> None:
+        """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user."""
         self._limits = limits
+        self._uids = uids
         self._sandboxes: dict[Path, Sandbox] = {}
         self._making: WeakValueDictionary[Path, _Making] = WeakValueDictionary()
         self._tasks: TaskGroup | None = None
@@ -219,7 +222,7 @@ class SandboxPool:
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tree = Tree(self._tasks, shared=self.shared)
+        self._tree = Tree(self._tasks, self._uids, self.shared)
         return self
 
     async def __aexit__(
@@ -294,6 +297,11 @@ class SandboxPool:
         """Make the sandbox of a confinement ahead of its first turn."""
         async with self._sandbox(confinement) as sandbox:
             await sandbox.refill()
+
+    async def retire(self, home: Path) -> None:
+        """Take the sandbox of a home out of use: it ends now with its background processes, or with its last lease."""
+        if (sandbox := self._sandboxes.get(home)) is not None:
+            await self._retire(sandbox)
 
     @property
     def interpreter_hidden(self) -> bool:

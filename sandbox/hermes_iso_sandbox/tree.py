@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.holder import start_holder
-from hermes_iso_sandbox.identity import HOST_UIDS, PASSING
+from hermes_iso_sandbox.identity import HOST_UIDS, passing
 from hermes_iso_sandbox.launch import Keeper, start_keeper
 from hermes_iso_sandbox.template import Template, start_template
 from hermes_iso_sandbox.watch import Guard
@@ -97,7 +97,7 @@ class Tree:
 
     def _take_uid(self) -> int:
         """Return a uid that no sandbox has, as the keeper counts."""
-        while (uid := 1 + secrets.randbelow(PASSING - 1)) in self._taken:
+        while (uid := 1 + secrets.randbelow(len(passing(self._uids)) - 1)) in self._taken:
             pass
         self._taken.add(uid)
         return uid

@@ -20,6 +20,7 @@ from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, U
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
 from hermes_iso.records import open_records
+from hermes_iso.reload import Controls
 from hermes_iso.services import Services
 from hermes_iso.turns import TurnRunner
 from hermes_iso_sandbox import GuestDiedError, wire
@@ -79,6 +80,13 @@ class FakeLease:
         return message
 
 
+class NoProcesses:
+    """A session without background processes."""
+
+    def list(self) -> list[Any]:
+        return []
+
+
 class FakePool:
     """Leases scripts instead of processes; counts them."""
 
@@ -88,7 +96,9 @@ class FakePool:
         self.most_living = 0
         self.sessions: list[str] = []
         self.commands: list[tuple[Any, ...]] = []
-        self._processes = processes
+        self.warmed: list[str] = []
+        self.retired: list[Path] = []
+        self._processes = processes or NoProcesses()
 
     @asynccontextmanager
     async def lease(self, confinement: Any, *, session: str) -> AsyncIterator[FakeLease]:
@@ -110,7 +120,10 @@ class FakePool:
             self.living -= 1
 
     async def warm(self, confinement: Any) -> None:
-        """Warm nothing."""
+        self.warmed.append(confinement.name)
+
+    async def retire(self, home: Path) -> None:
+        self.retired.append(home)
 
     async def run_command(self, confinement: Any, argv: Any, *, stdio: Any, env: Any = None, timeout: Any = None) -> int:
         self.commands.append((tuple(argv), timeout))
@@ -180,6 +193,7 @@ async def open_line(
     config: Config | None = None,
     grace: float = 5.0,
     hooks: Hooks | None = None,
+    controls: Controls | None = None,
 ) -> AsyncIterator[tuple[Gateway, FakePool]]:
     """Open a gateway on real records with a fake pool; gives both."""
     config = config or make_config(home)
@@ -187,7 +201,7 @@ async def open_line(
     async with open_records(config) as records, Background() as background:
         hooks = hooks or Hooks()
         runner = TurnRunner(pool, models or FakeModels(), hooks=hooks, interrupt_grace=grace)
-        yield Gateway(config, Services(records, pool, runner, background, hooks)), pool
+        yield Gateway(config, Services(records, pool, runner, background, hooks), controls), pool
 
 
 class Chat:

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 
 from hermes_iso_sandbox import Confinement, PoolLimits, SandboxPool, wire
+from hermes_iso_sandbox.identity import HOST_UIDS
 
 PR_SET_CHILD_SUBREAPER = 36
 ENV = (("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/home/agent"), ("LANG", "C.UTF-8"))
@@ -29,12 +30,15 @@ def echo_request(text: str = "hello", turn_id: str = "t1") -> wire.TurnRequest:
 
 
 def run_pool(
-    scenario: Callable[[SandboxPool], Awaitable[None]], backend: str = "trio", limits: PoolLimits | None = None
+    scenario: Callable[[SandboxPool], Awaitable[None]],
+    backend: str = "trio",
+    limits: PoolLimits | None = None,
+    uids: range = HOST_UIDS,
 ) -> None:
     """Run `scenario` with an open pool."""
 
     async def main() -> None:
-        async with SandboxPool(limits or PoolLimits()) as pool:
+        async with SandboxPool(limits or PoolLimits(), uids=uids) as pool:
             await scenario(pool)
 
     anyio.run(main, backend=backend)
@@ -104,6 +108,18 @@ def descendants(pid: int) -> set[int]:
         found |= fresh
         fresh = {child for child, parent in parents.items() if parent in fresh} - found
     return found - {pid}
+
+
+def named(name: str) -> set[int]:
+    """Return the pids of this process's descendants with a name as the kernel keeps it."""
+    found = set()
+    for pid in descendants(os.getpid()):
+        try:
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                found.add(pid)
+        except OSError:
+            continue
+    return found
 
 
 @contextlib.contextmanager

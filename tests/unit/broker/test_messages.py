@@ -12,7 +12,7 @@ import trio.testing
 from hermes_iso.agents import Contacts
 from hermes_iso.broker.messages import ANSWER_CHARS, MESSAGE_CHARS, PER_TURN
 from hermes_iso.config.schema import Config
-from hermes_iso.policy import ToolPolicy
+from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso_sandbox import Limits, wire
 from tests.support.line import Chat, Guest, make_agent, make_config, open_line
 
@@ -100,7 +100,7 @@ async def test_tool_must_be_granted(tmp_path: Path) -> None:
     """A guest whose policy denies the tool is refused however it asks."""
     home = tmp_path / "home"
     config = config_of(home)
-    main = replace(config.agents["main"], policy=ToolPolicy(deny=frozenset({"send_message"})))
+    main = replace(config.agents["main"], policy=ToolPolicy((Layer("agent", deny=frozenset({"send_message"})),)))
     config = replace(config, agents={**config.agents, "main": main})
     async with town(home, config, main=[to("b"), {"action": "list"}]) as (people, chat):
         await chat.say("go")

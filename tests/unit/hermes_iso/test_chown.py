@@ -10,10 +10,11 @@ import pytest
 
 from hermes_iso.chown import MOST_DEEP, former_owners, give, restore, walk
 from hermes_iso.errors import UsageError
-from hermes_iso.owners import FIXED_UIDS, OwnersRecord
+from hermes_iso.owners import OwnersRecord
+from hermes_iso_sandbox.identity import HOST_UIDS, fixed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-UID = FIXED_UIDS.start
+UID = fixed(HOST_UIDS).start
 
 
 def owners(top: Path) -> dict[str, tuple[int, int]]:

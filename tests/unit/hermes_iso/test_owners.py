@@ -8,9 +8,10 @@ import stat
 import pytest
 
 from hermes_iso.errors import UsageError
-from hermes_iso.owners import FIXED_UIDS, Former, OwnersRecord, choose_uid, fixed_uid, read_record, record_path, write_record
-from hermes_iso_sandbox.identity import HOST_UIDS, PASSING
+from hermes_iso.owners import Former, OwnersRecord, choose_uid, fixed_uid, read_record, record_path, write_record
+from hermes_iso_sandbox.identity import HOST_UIDS, fixed, passing
 
+FIXED_UIDS = fixed(HOST_UIDS)
 RECORD = OwnersRecord(FIXED_UIDS.start + 7, {"workspace": {12: Former(0, 5, "."), 13: Former(9, 9, "odd\udcff name")}})
 
 
@@ -56,15 +57,15 @@ def test_fixed_uid_counts_for_root_alone(home):
 
 def test_fixed_uids_are_no_uids_of_the_pool():
     """A pool gives its uids to whoever comes; one that owns files must not be among them."""
-    assert not set(FIXED_UIDS) & set(HOST_UIDS[:PASSING])
+    assert sorted((*passing(HOST_UIDS), *FIXED_UIDS)) == list(HOST_UIDS)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="records count for root alone")
 def test_two_agents_never_get_the_same_uid(home):
     """Also where chance would give one agent the uid of another."""
-    first = choose_uid(home, "a")
-    assert choose_uid(home, "a") == first
-    assert choose_uid(home / "x", "a") != first
+    first = choose_uid(home, "a", HOST_UIDS)
+    assert choose_uid(home, "a", HOST_UIDS) == first
+    assert choose_uid(home / "x", "a", HOST_UIDS) != first
     record_path(home, "b").parent.mkdir()
     write_record(home, "b", OwnersRecord(first, {}))
-    assert choose_uid(home, "a") == (first + 1 if first + 1 in FIXED_UIDS else FIXED_UIDS.start)
+    assert choose_uid(home, "a", HOST_UIDS) == (first + 1 if first + 1 in FIXED_UIDS else FIXED_UIDS.start)

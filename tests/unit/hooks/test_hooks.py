@@ -42,7 +42,7 @@ async def test_without_hooks_nothing_is_asked_or_told():
     await hooks.tell("agent_started", {})
     await hooks.command("new", {}, arguments="")
     await hooks.gateway_started(["main"], platforms=[])
-    assert not hooks.choose_agents
+    assert not hooks.wants("select_agent")
     assert hooks.statistics() == {"hooks": 0, "answered": 0, "failed": 0, "left_out": 0}
 
 

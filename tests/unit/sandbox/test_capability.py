@@ -17,6 +17,7 @@ from hermes_iso_sandbox.capability import (
     uid_check,
 )
 from hermes_iso_sandbox.cgroups import Found, Place
+from hermes_iso_sandbox.identity import HOST_UIDS
 
 
 @pytest.mark.parametrize(
@@ -69,16 +70,17 @@ def test_landlock_check_names_what_an_old_kernel_refuses() -> None:
 def test_uid_check_names_who_else_has_the_agents_uids(tmp_path: Path) -> None:
     """A range that overlaps by one uid is told with its owner; others, and lines that are none, are not."""
     (tmp_path / "etc").mkdir()
-    assert uid_check(tmp_path, as_root=True).ok
+    assert uid_check(tmp_path, HOST_UIDS, as_root=True).ok
     (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n# nothing\n+::::::\n", encoding="ascii")
     (tmp_path / "etc/subuid").write_text("ada:1934465:65536\nbob:100000:65536\n", encoding="ascii")
-    found = uid_check(tmp_path, as_root=True)
+    found = uid_check(tmp_path, HOST_UIDS, as_root=True)
     assert (found.ok, found.needed, "ada" in found.found, "bob" in found.found) == (False, False, True, False)
     (tmp_path / "etc/subuid").write_text("ada:1934464:65536\n", encoding="ascii")
-    assert uid_check(tmp_path, as_root=True).ok
+    assert uid_check(tmp_path, HOST_UIDS, as_root=True).ok
     (tmp_path / "etc/passwd").write_text("eve:x:2000007:1::/:/bin/sh\n", encoding="ascii")
-    assert "eve" in uid_check(tmp_path, as_root=True).fix
-    assert uid_check(tmp_path, as_root=False).ok
+    assert "eve" in uid_check(tmp_path, HOST_UIDS, as_root=True).fix
+    assert uid_check(tmp_path, HOST_UIDS, as_root=False).ok
+    assert uid_check(tmp_path, range(3_000_000, 3_010_000), as_root=True).ok
 
 
 def test_cgroup_check_tells_what_is_missing_and_never_keeps_a_sandbox_from_starting() -> None:
