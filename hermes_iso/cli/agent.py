@@ -78,7 +78,7 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
         "home": str(agent.profile.home),
         "workspace": str(agent.profile.workspace),
         "cwd": agent.profile.cwd,
-        "tools": list(agent.policy.grant(TOOLS)),
+        "tools": list(agent.policy.grant(agent.offered)),
         "tools_not_offered": _not_offered(agent),
         "subagents": _subagents(agent),
         "allow_soul_edit": agent.profile.soul_writable,

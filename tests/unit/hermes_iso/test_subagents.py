@@ -147,7 +147,7 @@ async def test_what_a_session_denies_its_subagents_are_denied(tmp_path: Path) ->
     async with line(tmp_path, playing(parent=parent, child=child)) as (gateway, _):
         await Chat(gateway).say("/tools off terminal write_file")
         await Chat(gateway).say("parent")
-    assert set(seen[0]) == set(TOOLS) - {"terminal", "write_file"}
+    assert set(seen[0]) == set(TOOLS) - {"terminal", "write_file", "send_message"}
     assert set(seen[1]) == {"process", "read_file", "patch", "search_files"}
 
 
