@@ -19,15 +19,22 @@ from hermes_iso_sandbox.errors import SandboxError
 End: TypeAlias = wire.TurnDone | wire.TurnFailed
 
 
-async def converse(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
-    """Take what the guest says until its last message and return that. Raises SandboxError, and what `take_call` raises."""
+async def converse(
+    work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None], settle: Callable[[], None]
+) -> End:
+    """Take what the guest says until its last message and return that. `settle` is told when it takes in what it was told.
+
+    Raises SandboxError, and what `take_call` and `settle` raise.
+    """
     try:
-        return await _listen(work, lease, take_call)
+        return await _listen(work, lease, take_call, settle)
     finally:
         await work.log.add_tool_rest()
 
 
-async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
+async def _listen(
+    work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None], settle: Callable[[], None]
+) -> End:
     """Take one message after the other; between two of them others run, however fast they come."""
     pieces = characters = 0
     while True:
@@ -40,6 +47,8 @@ async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.Broker
                     await work.relay(Progress("text", clean_text(message.text)))
             case wire.BrokerCall():
                 take_call(message)
+            case wire.SteerTaken():
+                settle()
             case wire.ToolCalled():
                 name = shown_name(message.name)
                 await work.log.add_tool("tool_called", tool=name, arguments_shown=len(message.preview))

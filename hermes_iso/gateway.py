@@ -1,6 +1,7 @@
 """The gateway: what is open while it runs, and the straight line that every message takes. The program on one screen.
 
-receive (adapter) -> route -> open session -> grant -> lease a process -> converse, broker beside it -> record -> deliver
+receive (adapter) -> route -> open session -> grant -> lease a process -> converse, broker beside it -> record -> deliver;
+a slash command turns off after the route and is answered without a turn
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import trio
 
 from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
+from hermes_iso.commands.desk import Desk
+from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
-from hermes_iso.delivery import Deliver, deliver_once, outbound_of, refusal_of
+from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
@@ -97,11 +100,19 @@ class Gateway:
         records = self._services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         try:
-            async with records.sessions.open(turn_id, inbound, route) as turn:
-                work = Work.granted(turn, agent, relay=relay, log=log)
+            desk = Desk.of(inbound, route, records.sessions, self._services.runner, relay=relay, log=log)
+            reply = await take_command(inbound, route, generation.config, desk)
+            if isinstance(reply, str):
+                outbound = answer_of(reply, inbound, route, turn_id=turn_id)
+                return await deliver_once(outbound, deliver, log=log)
+            asked = reply.inbound
+            async with records.sessions.open(turn_id, asked, route, replaces=reply.replaces, settings=reply.settings) as turn:
+                work = Work.granted(turn, turn.settings.applied(agent), relay=relay, log=log)
                 outcome = await self._services.runner.run(work)
                 if outcome.error is None:
-                    await records.sessions.keep(turn, outcome.messages)
+                    await records.sessions.keep(turn, outcome.messages, outcome.usage)
+                else:
+                    await records.sessions.charge(turn, outcome.usage)
                 outbound = outbound_of(outcome, route, turn_id=turn_id, session_id=turn.session_id)
                 return await deliver_once(outbound, deliver, log=log)
         except TurnError as error:
@@ -123,10 +134,6 @@ class Gateway:
                 raise UsageError(f"No agent {agent!r} is served here: {why}.")
             confinement, env = found.confinement(), command_environment(found)
             return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
-
-    def interrupt(self, agent: str, session_id: str) -> int:
-        """Ask a session's turn to stop soon; returns how many turns that were."""
-        return self._services.runner.interrupt(agent, session_id)
 
     async def reload(self, why: str) -> Change:
         """Serve what the home says now; turns that run end as they began. `why` names who asked, for the log.

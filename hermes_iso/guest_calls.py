@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -30,7 +31,10 @@ class Broker(Protocol):
 
 
 class GuestCalls:
-    """Takes the broker calls of one turn, checks what they name, and sends the answers."""
+    """Takes the broker calls of one turn, checks what they name, and sends the answers.
+
+    brokers: what answers each method but the model's.
+    """
 
     def __init__(
         self,
@@ -38,14 +42,12 @@ class GuestCalls:
         nursery: trio.Nursery,
         *,
         models: ModelDoor,
-        processes: Broker,
-        delegation: Broker,
+        brokers: Mapping[str, Broker],
     ) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models
-        self._processes = processes
-        self._delegation = delegation
+        self._brokers = brokers
         self._working = 0
         self._unread = 0
 
@@ -95,11 +97,8 @@ class GuestCalls:
         async def on_text(text: str) -> None:
             await self._lease.send(wire.BrokerChunk(call.call_id, {"text": text}))
 
-        match call.method:
-            case "model":
-                return await self._models.answer(call.params, on_text)
-            case "process":
-                return await self._processes.answer(call.params)
-            case "delegate":
-                return await self._delegation.answer(call.params)
+        if call.method == "model":
+            return await self._models.answer(call.params, on_text)
+        if call.method in self._brokers:
+            return await self._brokers[call.method].answer(call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

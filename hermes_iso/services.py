@@ -11,6 +11,7 @@ import trio
 
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
+from hermes_iso.broker.more import MoreBrokers
 from hermes_iso.config.schema import Config
 from hermes_iso.leases import warm_ahead
 from hermes_iso.records import Records, open_records
@@ -40,4 +41,4 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
     pool = pool or SandboxPool(uids=config.host_uids)
     async with open_records(config) as records, ModelBroker() as models, pool, Background() as background:
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
-        yield Services(records, pool, TurnRunner(pool, models), background)
+        yield Services(records, pool, TurnRunner(pool, models, more=MoreBrokers(records.sessions)), background)

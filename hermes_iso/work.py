@@ -70,6 +70,11 @@ class Work:
             raise TurnError("no_tools", f"Nothing that was asked for a subagent is granted to it: ask for others of {yours}.")
         return Work(turn, agent, tools, relay, self.log.below(turn.turn_id), policy, self.allowance, self.depth + 1)
 
+    @staticmethod
+    def without_tools(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
+        """Return the work of a turn that only thinks: no tool is offered to it, whatever the policy grants."""
+        return Work(turn, agent, (), relay, log)
+
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""
         turn, agent = self.turn, self.agent

@@ -72,6 +72,7 @@ class AgentShape(Shape):
     personality: str | None = None
     home_dir: str | None = None
     engine: Literal["native"] = "native"
+    admins: Texts = Field(default_factory=list)
     tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None
     subagents: SubagentsShape = Field(default_factory=SubagentsShape)
     allow_soul_edit: Switch = False

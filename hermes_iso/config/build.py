@@ -10,6 +10,7 @@ from pathlib import Path
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.live_gateway import live_gateway
+from hermes_iso.config.people import command_rules
 from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
@@ -65,6 +66,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         ),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
+        command_rules=command_rules(document, problems=problems),
         host_uids=home_map.ours.gateway.host_uids,
         reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from hermes_iso.config.resolve import PERSONA
+from hermes_iso.config.people import PERSONA
 from hermes_iso.errors import ConfigError
 from hermes_iso.explaining import explain
 from hermes_iso.file_watch import look

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -132,7 +131,7 @@ async def test_grant_of_a_subagent_only_narrows(tmp_path: Path, asked: list[str]
         assert bool(seen[0].narrowing.read_only) == ("write_file" not in granted)
 
 
-async def test_what_a_session_denies_its_subagents_are_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_session_denies_its_subagents_are_denied(tmp_path: Path) -> None:
     """The session's layer stands between the agent's and the subagent's."""
     seen: list[list[str]] = []
 
@@ -146,13 +145,7 @@ async def test_what_a_session_denies_its_subagents_are_denied(tmp_path: Path, mo
         return "ok"
 
     async with line(tmp_path, playing(parent=parent, child=child)) as (gateway, _):
-        sessions = gateway._services.records.sessions
-        whole = sessions._turn
-
-        async def narrowed(*given: Any) -> Any:
-            return dataclasses.replace(await whole(*given), denied_tools=frozenset({"terminal", "write_file"}))
-
-        monkeypatch.setattr(sessions, "_turn", narrowed)
+        await Chat(gateway).say("/tools off terminal write_file")
         await Chat(gateway).say("parent")
     assert set(seen[0]) == set(TOOLS) - {"terminal", "write_file"}
     assert set(seen[1]) == {"process", "read_file", "patch", "search_files"}

@@ -17,6 +17,7 @@ EXPECTED = [
     "memory",
     "todo",
     "delegate_task",
+    "session_search",
 ]
 
 

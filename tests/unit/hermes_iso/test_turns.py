@@ -233,8 +233,9 @@ async def test_interrupt_reaches_the_guest_which_may_answer(tmp_path: Path) -> N
         nursery.start_soon(ask)
         while not pool.living:
             await trio.testing.wait_all_tasks_blocked(0.01)
-        assert gateway.interrupt("main", "other") == 0
-        assert gateway.interrupt("main", "s") == 1
+        assert "Nothing runs" in (await Chat(gateway).say("/stop", session_id="other")).text
+        assert "Nothing runs" in (await Chat(gateway).say("/stop", session_id="s", namespace="dev")).text
+        assert "was stopped" in (await Chat(gateway).say("/stop", session_id="s")).text
     assert [(each.text, each.error, each.interrupted) for each in chat.delivered] == [("so far", None, True)]
 
 
@@ -253,7 +254,7 @@ async def test_interrupt_that_is_ignored_ends_the_turn_after_its_grace(tmp_path:
         nursery.start_soon(ask)
         while not pool.living:
             await trio.testing.wait_all_tasks_blocked(0.01)
-        gateway.interrupt("main", "s")
+        await Chat(gateway).say("/stop", session_id="s")
     assert [(each.error, each.interrupted) for each in chat.delivered] == [("interrupted", True)]
 
 
