@@ -373,3 +373,18 @@ async def test_empty_grant_is_refused_before_anything_is_started(tmp_path: Path)
             "Agent main is granted no tool on console, so it takes no turn there: `hermes-iso policy explain main` says why."
         )
         assert (pool.sessions, models.calls) == ([], [])
+
+
+async def test_session_that_took_every_tool_away_is_told_where_to_get_them_back(tmp_path: Path) -> None:
+    """The operator's config is not at fault there, and the person can help themselves."""
+    async with line(tmp_path, playing(hello=done), policy=ToolPolicy((Layer("agent", allow=frozenset({"todo"})),))) as (
+        gateway,
+        _,
+    ):
+        chat = Chat(gateway)
+        await chat.say("/tools off todo")
+        outbound = await chat.say("hello")
+    assert outbound.error == "no_tools"
+    assert outbound.text == (
+        "Agent main is granted no tool in this session on console, so it takes no turn there: /tools lists them."
+    )
