@@ -72,8 +72,9 @@ class Work:
         policy = agent.policy.narrowed(Layer("session", deny=turn.denied_tools))
         tools, platform = _granted(turn, agent, policy), turn.route.reply_to.platform
         if not tools:
-            how = f"`hermes-iso policy explain {agent.id}` says why"
-            raise TurnError("no_tools", f"Agent {agent.id} is granted no tool on {platform}, so it takes no turn there: {how}.")
+            where = f"in this session on {platform}" if turn.denied_tools else f"on {platform}"
+            how = "/tools lists them" if turn.denied_tools else f"`hermes-iso policy explain {agent.id}` says why"
+            raise TurnError("no_tools", f"Agent {agent.id} is granted no tool {where}, so it takes no turn there: {how}.")
         mailbox = mailbox if any(tool.name == "send_message" for tool in tools) else NO_MAILBOX
         allowance = Allowance(agent.subagents.max_children)
         return Work(turn, agent, tools, one_at_a_time(relay), log, policy, allowance, mailbox=mailbox)

@@ -54,7 +54,7 @@ class Registry:
             given = json.loads(arguments)
         except (ValueError, RecursionError):
             given = None
-        value = given.get(tool.preview, "") if tool and isinstance(given, dict) else arguments
+        value = given.get(tool.preview, arguments if given else "") if tool and isinstance(given, dict) else arguments
         line = " ".join(clean(value if isinstance(value, str) else arguments)[: 4 * PREVIEW].split())
         return line if len(line) <= PREVIEW else line[: PREVIEW - 1] + "…"
 
