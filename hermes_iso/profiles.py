@@ -35,6 +35,8 @@ from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 HERMES = "/hermes"
 WORKSPACE = "/workspace"
 HOME = "/home/agent"
+SHARED = "/shared"
+"""Where directories that agents share appear inside, each under its name."""
 SOUL = f"{HERMES}/SOUL.md"
 AGENT_DIRECTORIES: Mapping[str, str] = {
     **{

@@ -19,9 +19,7 @@ from hermes_iso.config.places import Places
 from hermes_iso.config.problems import key_text, numbered
 from hermes_iso.config.shown import Shown
 from hermes_iso.config.yaml_text import KeyPath
-
-INSIDE = "/shared"
-"""Where shared directories appear inside, each under its name."""
+from hermes_iso.profiles import SHARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def read_shared(home_map: HomeMap) -> dict[str, list[Shown]]:
                 *given,
                 share.spelled,
                 share.real,
-                f"{INSIDE}/{share.name}",
+                f"{SHARED}/{share.name}",
                 share.mode == "rw",
                 frozenset(share.partners),
             )

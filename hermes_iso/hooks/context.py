@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hermes_iso.messages import Inbound
+from hermes_iso.routing import Route
 from hermes_iso.sessions import Turn
 
 JsonObject = dict[str, Any]
@@ -34,16 +35,18 @@ def about_inbound(inbound: Inbound) -> JsonObject:
 
 def about_turn(turn: Turn) -> JsonObject:
     """Return what is known of a turn: whose it is, and where it came from."""
-    inbound, route = turn.inbound, turn.route
+    ids = {"session_id": turn.session_id, "turn_id": turn.turn_id}
+    return {**about_chat(turn.inbound, turn.route), **ids, "message": turn.inbound.text[:SHOWN_CHARS]}
+
+
+def about_chat(inbound: Inbound, route: Route) -> JsonObject:
+    """Return whose a chat is, and which."""
     return {
         "agent_id": route.agent,
-        "session_id": turn.session_id,
         "session_key": route.session_key,
-        "turn_id": turn.turn_id,
         "platform": inbound.chat.platform,
         "chat_type": inbound.chat.chat_type,
         "chat_id": inbound.chat.chat_id,
         "thread_id": inbound.chat.thread_id or "",
         "user_id": inbound.user_id or "",
-        "message": inbound.text[:SHOWN_CHARS],
     }

@@ -15,7 +15,7 @@ import structlog
 import trio
 
 from hermes_iso.errors import RouteRejectedError
-from hermes_iso.hooks.context import SHOWN_CHARS, about_inbound, about_turn
+from hermes_iso.hooks.context import SHOWN_CHARS, about_chat, about_inbound, about_turn
 from hermes_iso.hooks.helper import AsksHooks, HookFailedError
 from hermes_iso.hooks.hook import COMMAND, MOMENTS, PRE_TOOL_CALL, SELECT_AGENT, Hook, takes
 from hermes_iso.messages import Inbound
@@ -117,15 +117,17 @@ class Hooks:
             self._note_moment("agent_ended", {**about, "response": outcome.text[:SHOWN_CHARS], **end})
         return outcome
 
-    async def session_reset(self, context: JsonObject, *, old_session_id: str, new_session_id: str, reason: str) -> None:
-        """Tell that a chat's session ended and another one began. context: as `about_inbound` gives it, and the agent's id."""
-        more = {"old_session_id": old_session_id, "new_session_id": new_session_id, "reason": reason}
-        await self.tell("session_reset", {**context, "session_id": old_session_id, **more})
+    async def session_reset(
+        self, inbound: Inbound, route: Route, *, old_session_id: str, new_session_id: str, reason: str
+    ) -> None:
+        """Tell that a chat's session ended and another one began there; `reason` is a word such as new_session."""
+        ids = {"session_id": old_session_id, "old_session_id": old_session_id, "new_session_id": new_session_id}
+        await self.tell("session_reset", {**about_chat(inbound, route), **ids, "reason": reason})
 
-    async def command(self, name: str, context: JsonObject, *, arguments: str) -> None:
-        """Tell that a slash command was taken, without its slash."""
+    async def command(self, name: str, inbound: Inbound, route: Route, *, arguments: str) -> None:
+        """Tell that a slash command was taken; `name` is without the slash."""
         if self.wants(f"{COMMAND}{name}"):
-            self._note((f"{COMMAND}{name}",), {**context, "command": name, "args": arguments[:MESSAGE_CHARS]})
+            self._note((f"{COMMAND}{name}",), {**about_chat(inbound, route), "command": name, "args": arguments[:SHOWN_CHARS]})
             await trio.lowlevel.checkpoint()
 
     async def tell(self, moment: str, context: JsonObject) -> None:

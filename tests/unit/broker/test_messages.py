@@ -72,6 +72,17 @@ async def test_message_takes_a_turn_of_its_receiver(tmp_path: Path) -> None:
         assert len(people.requests[3].history) == 2, "the next message of the same sender goes on with their session"
 
 
+@pytest.mark.parametrize("scope", ["per-chat", "per-peer", "main"])
+async def test_agents_and_people_never_share_a_session(tmp_path: Path, scope: Any) -> None:
+    """However direct chats are put together, a message of an agent is in none of theirs, nor in another agent's."""
+    config = replace(config_of(tmp_path / "home"), dm_scope=scope)
+    async with town(tmp_path / "home", config, main=[to("b")], c=[to("b")]) as (people, chat):
+        await chat.say("a secret", agent="b", user_id="main")
+        for sender in ("main", "c"):
+            await chat.say("go", agent=sender)
+        assert [request.history for request in people.requests if request.agent == "b"] == [[], [], []]
+
+
 @pytest.mark.parametrize(
     ("sender", "receiver", "words"),
     [

@@ -20,6 +20,16 @@ def test_contacts_are_what_the_config_says(tmp_path):
     assert config.warnings == ()
 
 
+def test_tools_can_be_listed_for_messages_of_agents(tmp_path):
+    """They have a platform of their own in `platform_toolsets`, and in nothing that routes."""
+    home = tmp_path / "home"
+    policy = load(home, agents(a="") + "platform_toolsets: {agent: [file]}\n").agents["a"].policy
+    assert policy.grant(["terminal", "read_file"], "agent") == ("read_file",)
+    assert policy.grant(["terminal", "read_file"], "telegram") == ("terminal", "read_file")
+    line = mistakes(home, agents(a="") + "routes: [{match: {platform: agent}, agent: a}]\n")[0]
+    assert line.startswith("HOME/config.yaml:4: routes[0].match.platform: unknown platform 'agent'")
+
+
 @pytest.mark.parametrize(
     ("messages", "warning"),
     [

@@ -7,8 +7,10 @@ from hermes_iso.hooks.helper import HookFailedError
 from hermes_iso.hooks.hook import EVENTS, MOMENTS, Hook, is_event, takes
 from hermes_iso.hooks.hooks import QUEUE, Hooks
 from hermes_iso.messages import ChatRef, Inbound
+from hermes_iso.routing import Route, SessionId
 
 INBOUND = Inbound(ChatRef("telegram", "-100", thread_id="7"), "hello", "1", user_id="u")
+ROUTE = Route("coder", SessionId("coder", "", "telegram", "group", "-100", "7", ""), "key", INBOUND.chat)
 DECLARED = {"agent_id": "main", "session_key": "k", "rule": "r", "tier": "default"}
 
 
@@ -40,7 +42,7 @@ async def test_without_hooks_nothing_is_asked_or_told():
     assert await hooks.select_agent(INBOUND, DECLARED, ["main"]) is None
     assert await hooks.refusal({}) is None
     await hooks.tell("agent_started", {})
-    await hooks.command("new", {}, arguments="")
+    await hooks.command("new", INBOUND, ROUTE, arguments="")
     await hooks.gateway_started(["main"], platforms=[])
     assert not hooks.wants("select_agent")
     assert hooks.statistics() == {"hooks": 0, "answered": 0, "failed": 0, "left_out": 0}
@@ -123,8 +125,8 @@ async def test_what_is_told_reaches_each_hook_by_the_name_it_chose(nursery):
     named = [frozenset({"session:end"}), frozenset({"on_session_reset"}), frozenset({"command:*"})]
     hooks = Hooks([Hook(f"h{number}", events) for number, events in enumerate(named)], helper)
     nursery.start_soon(hooks.serve_notes)
-    await hooks.session_reset({"agent_id": "coder"}, old_session_id="1", new_session_id="2", reason="new")
-    await hooks.command("model", {"agent_id": "coder"}, arguments="x")
+    await hooks.session_reset(INBOUND, ROUTE, old_session_id="1", new_session_id="2", reason="new")
+    await hooks.command("model", INBOUND, ROUTE, arguments="x")
     await hooks.tell("agent_started", {})
     await hooks.finish()
     assert [(hook, event) for hook, event, _ in helper.asked] == [
@@ -132,7 +134,9 @@ async def test_what_is_told_reaches_each_hook_by_the_name_it_chose(nursery):
         (1, "on_session_reset"),
         (2, "command:model"),
     ]
-    assert all(context["agent_id"] == "coder" for _, _, context in helper.asked)
+    about = {"agent_id": "coder", "session_key": "key", "platform": "telegram", "chat_id": "-100", "user_id": "u"}
+    assert all(about.items() <= context.items() for _, _, context in helper.asked)
+    assert (helper.asked[2][2]["command"], helper.asked[2][2]["args"]) == ("model", "x")
     assert helper.asked[1][2]["new_session_id"] == "2"
     assert hooks.statistics() == {"hooks": 3, "answered": 2, "failed": 1, "left_out": 0}
 
