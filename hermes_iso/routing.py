@@ -219,7 +219,7 @@ def _precedence(loser: RouteRule, winner: RouteRule, *, routes: int, places: tup
 
 
 def _describe(chat: ChatRef) -> str:
-    thread = f", thread {chat.thread_id}" if chat.thread_id else ""
+    thread = f", thread {chat.thread_id!r}" if chat.thread_id else ""
     return f"a message of {chat.platform or 'an unnamed platform'}, chat {chat.chat_id!r}{thread}"
 
 
