@@ -18,6 +18,8 @@ EXPECTED = [
     "todo",
     "delegate_task",
     "session_search",
+    "skills_list",
+    "skill_view",
 ]
 
 
