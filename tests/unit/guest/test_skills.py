@@ -60,7 +60,7 @@ def test_view_shows_a_skill_and_its_files(run):
         ({"name": "adding", "file_path": "../../../secret"}, "no file of this skill"),
         ({"name": "adding", "file_path": "/etc/passwd"}, "no file of this skill"),
         ({"name": "adding", "file_path": "absent.md"}, "can't be read"),
-        ({"name": "adding", "file_path": "references"}, "is a directory"),
+        ({"name": "adding", "file_path": "references"}, "can't be read"),
     ],
 )
 def test_view_refuses_what_is_no_file_of_a_skill(run, given, why):
