@@ -19,6 +19,8 @@ EXPECTED = [
     "delegate_task",
     "session_search",
     "send_message",
+    "skills_list",
+    "skill_view",
 ]
 
 
