@@ -19,10 +19,10 @@ KEPT_COUNT = 2_000
 """Messages that a session keeps."""
 KEPT_BYTES = 20_000_000
 """Bytes of messages that a session keeps."""
-KEPT_SESSIONS = 100
-"""Sessions that a chat keeps, the newest by use; its current one among them."""
-KEPT_IN_NAMESPACE = 10_000
-"""Sessions that all chats, or all chats of one API key, keep together under an agent."""
+KEPT_SESSIONS, KEPT_IN_CHAT = 100, 200_000_000
+"""Sessions that a chat keeps, the newest by use, and their bytes; its current one is always among them."""
+KEPT_IN_NAMESPACE, KEPT_BYTES_IN_NAMESPACE = 10_000, 4_000_000_000
+"""Sessions, and their bytes, that all chats, or all chats of one API key, keep together under an agent."""
 SWEEP_EVERY = 64
 """New sessions from one count of them all to the next."""
 
@@ -94,9 +94,9 @@ def begin_session(
     )
     row = connection.last_insert_rowid()
     enter_session(connection, chat, row)
-    _forget_sessions(connection, "s.chat = ?", chat, KEPT_SESSIONS)
+    _forget_sessions(connection, "s.chat = ?", chat, KEPT_SESSIONS, KEPT_IN_CHAT)
     if row % SWEEP_EVERY == 0:
-        _forget_sessions(connection, "c.namespace = ?", key.namespace, KEPT_IN_NAMESPACE)
+        _forget_sessions(connection, "c.namespace = ?", key.namespace, KEPT_IN_NAMESPACE, KEPT_BYTES_IN_NAMESPACE)
     return SessionRow(row, chat, session_id, title, settings, now, 0, Usage())
 
 
@@ -107,11 +107,12 @@ def enter_session(connection: apsw.Connection, chat: int, session: int) -> None:
 
 
 def copy_messages(connection: apsw.Connection, source: int, target: int) -> None:
-    """Give a session all messages of another."""
+    """Give a session the latest messages of another, as many as a turn would read of it."""
+    count = len(read_history(connection, source))
     connection.execute(
         "INSERT INTO messages (session, seq, at, turn_id, size, message)"
-        " SELECT ?, seq, at, turn_id, size, message FROM messages WHERE session = ?",
-        (target, source),
+        " SELECT ?, seq, at, turn_id, size, message FROM messages WHERE session = ? ORDER BY seq DESC LIMIT ?",
+        (target, source, count),
     )
     connection.execute(
         "UPDATE sessions SET turns = (SELECT turns FROM sessions WHERE id = ?) WHERE id = ?",
@@ -177,17 +178,20 @@ def charge_session(connection: apsw.Connection, session: int, session_id: str, u
     return connection.changes() == 1
 
 
-def _forget_sessions(connection: apsw.Connection, which: str, value: str | int, kept: int) -> None:
-    """Delete all but the `kept` sessions that were used last, of those that `which` selects.
+def _forget_sessions(connection: apsw.Connection, which: str, value: str | int, kept: int, kept_bytes: int) -> None:
+    """Delete all but the sessions that were used last, of those that `which` selects: `kept` of them, and so many bytes.
 
     Among a chat's own the one that it is in stays. Of all in a namespace it may go, and then the chat goes too.
     """
     current = "s.id = c.current DESC, " if which.startswith("s.chat") else ""
-    query = (
-        f"SELECT s.id FROM sessions s JOIN chats c ON c.id = s.chat WHERE {which}"  # noqa: S608  literals of ours
-        f" ORDER BY {current}s.used_at DESC, s.id DESC LIMIT -1 OFFSET ?"
-    )
-    doomed = connection.execute(query, (value, kept)).fetchall()
+    query = f"""
+        WITH ordered AS (
+            SELECT s.id AS id, row_number() OVER recent AS number, sum(s.bytes) OVER recent AS bytes
+            FROM sessions s JOIN chats c ON c.id = s.chat WHERE {which}
+            WINDOW recent AS (ORDER BY {current}s.used_at DESC, s.id DESC)
+        ) SELECT id FROM ordered WHERE number > ? OR bytes > ?
+        """  # noqa: S608  literals of ours
+    doomed = connection.execute(query, (value, kept, kept_bytes)).fetchall()
     connection.executemany("DELETE FROM messages WHERE session = ?", doomed)
     connection.executemany("DELETE FROM sessions WHERE id = ?", doomed)
     if doomed:

@@ -2,7 +2,8 @@
 
 A chat is known by `identity`, the JSON text of the tuple of its parts. `scope` is what the chats of one person in one place
 have in common; the empty text has nothing in common with anything. `messages` is followed by triggers, so that nothing can be
-deleted and still be found. The index keeps no text of its own: a row of it is a message's session and number in one integer.
+deleted and still be found or counted. The index keeps no text of its own: a row of it is a message's session and number in
+one integer.
 """
 
 from __future__ import annotations
@@ -33,14 +34,15 @@ _SECOND = f"""
     CREATE TABLE sessions_of_chats (
         id INTEGER PRIMARY KEY AUTOINCREMENT, chat INTEGER NOT NULL REFERENCES chats (id), session_id TEXT NOT NULL,
         created_at REAL NOT NULL, used_at REAL NOT NULL, title TEXT NOT NULL DEFAULT '', settings TEXT NOT NULL DEFAULT '{{}}',
-        turns INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0, prompt_tokens INTEGER NOT NULL DEFAULT 0,
-        completion_tokens INTEGER NOT NULL DEFAULT 0
+        bytes INTEGER NOT NULL DEFAULT 0, turns INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
+        prompt_tokens INTEGER NOT NULL DEFAULT 0, completion_tokens INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     INSERT INTO chats SELECT id, json_array(agent, namespace, platform, chat_type, chat_id, thread_id, user_id, caller_id),
         '', namespace, id FROM sessions;
-    INSERT INTO sessions_of_chats (id, chat, session_id, created_at, used_at, turns)
+    INSERT INTO sessions_of_chats (id, chat, session_id, created_at, used_at, bytes, turns)
         SELECT id, id, session_id, created_at,
             coalesce((SELECT max(at) FROM messages WHERE session = sessions.id), created_at),
+            (SELECT coalesce(sum(size), 0) FROM messages WHERE session = sessions.id),
             (SELECT count(DISTINCT turn_id) FROM messages WHERE session = sessions.id)
         FROM sessions;
     DROP TABLE sessions;
@@ -53,6 +55,12 @@ _SECOND = f"""
     END;
     CREATE TRIGGER message_gone AFTER DELETE ON messages WHEN {_SAID.format("old.")} BEGIN
         DELETE FROM words WHERE rowid = (old.session << 32) | old.seq;
+    END;
+    CREATE TRIGGER message_counted AFTER INSERT ON messages BEGIN
+        UPDATE sessions SET bytes = bytes + new.size WHERE id = new.session;
+    END;
+    CREATE TRIGGER message_discounted AFTER DELETE ON messages BEGIN
+        UPDATE sessions SET bytes = bytes - old.size WHERE id = old.session;
     END;
     CREATE TABLE home_chats (
         platform TEXT PRIMARY KEY, chat_type TEXT NOT NULL, chat_id TEXT NOT NULL, thread_id TEXT NOT NULL,

@@ -115,7 +115,7 @@ async def _status(home: Path, watch: bool, as_json: bool) -> None:
 
 def _print_status(found: dict[str, Any]) -> None:
     """Print one status for a person."""
-    pool = found["pool"]
+    pool, hooks = found["pool"], found["hooks"]
     rows: list[tuple[str, ...]] = [
         ("gateway:", f"pid {found['pid']}, up {_span(found['uptime_s'])}, {'draining' if found['draining'] else 'serving'}"),
         ("home:", found["home"]),
@@ -123,6 +123,9 @@ def _print_status(found: dict[str, Any]) -> None:
         ("turns:", _turns(found)),
         ("sandboxes:", f"{pool['sandboxes']}, with {pool['processes']} background processes"),
     ]
+    if hooks["hooks"]:
+        fared = f"{hooks['answered']} answers, {hooks['failed']} failures, {hooks['left_out']} left out"
+        rows.append(("hooks:", f"{hooks['hooks']}, {fared}"))
     for agent in found["agents"]:
         default = " (default)" if agent["default"] else ""
         rows.append((f"agent {agent['id']}:", f"{agent['turns']} running{default}"))

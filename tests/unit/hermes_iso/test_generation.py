@@ -12,6 +12,7 @@ import trio.testing
 from hermes_iso.config.schema import ApiKey, ApiSettings, RouteRule
 from hermes_iso.errors import UsageError
 from hermes_iso.generation import Generation, Generations, change_between, fitted
+from hermes_iso.hooks.hook import Hook
 from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 from tests.support.line import make_agent, make_config
 
@@ -47,6 +48,14 @@ def test_address_of_the_api_waits_for_a_restart(tmp_path: Path) -> None:
         "platforms.api_server.extra.host: 127.0.0.1 until a restart, then 0.0.0.0",
         "platforms.api_server.extra.port: 1 until a restart, then 2",
     )
+
+
+def test_hooks_wait_for_a_restart(tmp_path: Path) -> None:
+    """The process that runs them has loaded those of the start."""
+    old = make_config(tmp_path)
+    config, restart = fitted(old, replace(old, hooks=(Hook("new", frozenset({"select_agent"}), "new"),), hook_timeout=1.0))
+    assert (config.hooks, config.hook_timeout) == ((), 2.0)
+    assert restart == ("hooks: those of the start are called until a restart",)
 
 
 def test_host_uids_wait_for_a_restart(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hermes_iso.session_rows import (
     add_messages,
     begin_session,
     charge_session,
+    copy_messages,
     current_session,
     delete_messages,
     enter_session,
@@ -108,6 +109,31 @@ def test_chat_keeps_a_bounded_number_of_sessions() -> None:
     assert len(sessions_in_scope(connection, key("a"), limit=1000, used_only=False)) == KEPT_SESSIONS
     assert connection.execute("SELECT count(*) FROM messages").fetchall() == [(0,)]
     assert connection.execute("SELECT count(*) FROM words WHERE words MATCH 'pineapple'").fetchall() == [(0,)]
+
+
+def test_chat_keeps_a_bounded_number_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few its sessions are, those used longest ago go when they are too large; deleted messages no longer count."""
+    monkeypatch.setattr(session_rows, "KEPT_IN_CHAT", 10_000)
+    connection = opened()
+    for number in range(6):
+        row = begin_session(connection, key("a"), str(number))
+        say(connection, row.id, "x" * 1_500)
+    kept = sessions_in_scope(connection, key("a"), limit=100, used_only=False)
+    assert 2 <= len(kept) <= 4
+    delete_messages(connection, kept[0].id, 0)
+    sums = "SELECT s.bytes = coalesce((SELECT sum(size) FROM messages WHERE session = s.id), 0) FROM sessions s"
+    assert set(connection.execute(sums)) == {(1,)}
+
+
+def test_copy_holds_what_a_turn_would_read() -> None:
+    """A copied session costs no more than one turn's history, and goes on like the one it was made from."""
+    connection = opened()
+    source, target = begin_session(connection, key("a"), "s"), begin_session(connection, key("b"), "t")
+    for number in range(4):
+        add_messages(connection, source.id, 2 * number + 1, f"t{number}", [message("x" * 200_000), message("re", "assistant")])
+    copy_messages(connection, source.id, target.id)
+    assert read_history(connection, target.id) == read_history(connection, source.id)
+    assert connection.execute("SELECT bytes < 700000 FROM sessions WHERE id = ?", (target.id,)).fetchall() == [(1,)]
 
 
 def test_namespace_keeps_a_bounded_number_of_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
