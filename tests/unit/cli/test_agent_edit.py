@@ -179,6 +179,18 @@ def test_remove_takes_overlay_routes_and_keys_and_keeps_the_home(home, capsys):
     assert {**before, ".hermes-iso-removed": after[".hermes-iso-removed"]} == after
 
 
+def test_remove_takes_back_what_others_share_with_it(home, tmp_path, capsys):
+    """A directory that is shared with nobody else, and the word to write to it, go from the other agents' overlays."""
+    (tmp_path / "data").mkdir()
+    both = "{{messages: {{to: [{0}], from: [{0}]}}, shared_paths: [{{name: d, path: {1}/data, with: [{0}]}}]}}"
+    overlays = f"  coder: {both.format('reader', tmp_path)}\n  reader: {both.format('coder', tmp_path)}\n"
+    (home / "config.yaml").write_text(f"agents:\n{overlays}")
+    assert main(["config", "check", "--home", str(home)]) == 0
+    assert run(home, "remove", "coder", "--yes") == 0
+    assert capsys.readouterr().err.count("leads to it, and is removed with it") == 3
+    assert (home / "config.yaml").read_text() == "agents:\n  reader: {messages: {to: [], from: []}, shared_paths: []}\n"
+
+
 def test_removed_agent_is_not_found_again_but_can_be_added_again(home, capsys):
     """`serve: all` passes over the home that it left; adding it takes that home as it is."""
     (home / "config.yaml").write_text("gateway: {serve: all}\n")
