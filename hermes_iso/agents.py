@@ -45,6 +45,14 @@ def no_other_model(name: str) -> ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Contacts:
+    """The agents that one may write to and those that it takes messages from; a message needs the word of both sides."""
+
+    to: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Subagents:
     """How far an agent may delegate in one turn.
 
@@ -106,11 +114,17 @@ class Agent:
     name_model: Callable[[str], ModelSettings] = field(default=no_other_model, repr=False, compare=False)
     subagents: Subagents = Subagents()
     persona_file: Path | None = None
+    contacts: Contacts = Contacts()
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""
         written = read_persona(self.persona_file)[0] if self.persona_file else ""
         return written or self.persona
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The tools that its engine has for it: one for writing to other agents only where there are some."""
+        return tuple(name for name in TOOLS if name != "send_message" or self.contacts.to)
 
     @property
     def needs(self) -> Needs:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import trio
 
 from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
+from hermes_iso.broker.messages import PostOffice
 from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
@@ -47,6 +49,7 @@ async def open_gateway(
     """
     async with open_services(config, pool) as services:
         gateway = Gateway(config, services, controls)
+        await services.hooks.gateway_started(tuple(config.agents), platforms=["api_server"] if config.api else [])
         if controls is not None:
             services.background.start_soon(reload_on_change, gateway)
         if admin:
@@ -62,6 +65,7 @@ class Gateway:
         self._services = services
         self._controls = controls
         self._reloader = Reloader(services, self._generations)
+        self._post = PostOffice(self)
         self.started = time.time()
         self._draining = False
         self._handling = 0
@@ -94,21 +98,23 @@ class Gateway:
 
     async def _take(self, generation: Generation, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
         """Take one message through the line, by one generation from its first step to its last."""
-        route = generation.router.route(inbound)
-        agent = generation.config.agents[route.agent]
+        services, config = self._services, generation.config
+        route = await services.hooks.route(inbound, generation.router, among=config.agents)
+        agent = config.agents[route.agent]
         turn_id = inbound.turn_id or secrets.token_hex(12)
-        records = self._services.records
+        records = services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         try:
-            desk = Desk.of(inbound, route, records.sessions, self._services.runner, relay=relay, log=log)
-            reply = await take_command(inbound, route, generation.config, desk)
+            desk = Desk.of(inbound, route, records.sessions, services.runner, relay=relay, log=log)
+            reply = await take_command(inbound, route, config, desk)
             if isinstance(reply, str):
                 outbound = answer_of(reply, inbound, route, turn_id=turn_id)
                 return await deliver_once(outbound, deliver, log=log)
             asked = reply.inbound
             async with records.sessions.open(turn_id, asked, route, replaces=reply.replaces, settings=reply.settings) as turn:
-                work = Work.granted(turn, turn.settings.applied(agent), relay=relay, log=log)
-                outcome = await self._services.runner.run(work)
+                mailbox = self._post.mailbox(turn, log)
+                work = Work.granted(turn, turn.settings.applied(agent), relay=relay, log=log, mailbox=mailbox)
+                outcome = await services.hooks.around(turn, partial(services.runner.run, work))
                 if outcome.error is None:
                     await records.sessions.keep(turn, outcome.messages, outcome.usage)
                 else:
@@ -117,6 +123,13 @@ class Gateway:
                 return await deliver_once(outbound, deliver, log=log)
         except TurnError as error:
             return await deliver_once(refusal_of(error, inbound, route, turn_id=turn_id), deliver, log=log)
+
+    async def select_agent(self, inbound: Inbound, among: Collection[str]) -> str:
+        """Return who takes a message that names nobody: its route's agent, unless a hook names another `among` these.
+
+        Raises RouteRejectedError.
+        """
+        return (await self._services.hooks.route(inbound, self.router, among=among)).agent
 
     async def exec_command(
         self, agent: str, argv: Sequence[str], *, stdio: tuple[int, int, int], timeout: float | None = None
@@ -177,6 +190,7 @@ class Gateway:
             "turns": self._services.runner.running,
             "queued": self._services.records.sessions.waiting,
             "pool": dict(self._services.pool.statistics()),
+            "hooks": self._services.hooks.statistics(),
         }
 
     def turns_of(self, agent: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
@@ -12,6 +12,7 @@ from hermes_iso.broker.door import ModelDoor
 from hermes_iso.errors import ModelError, TurnError
 from hermes_iso.history import message_size
 from hermes_iso.leases import LeaseLike
+from hermes_iso.work import Broker
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.errors import SandboxError
 
@@ -21,13 +22,6 @@ PARAMS_BYTES = 64 << 10
 """Most bytes of a call's parameters as JSON; the conversation that a model is asked about has bounds of its own."""
 UNREAD_ANSWERS = 4
 """Answers that a guest may leave unread: each can hold a frame's worth of memory."""
-
-
-class Broker(Protocol):
-    """Answers one method; it checks by itself whether the turn may ask that."""
-
-    async def answer(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return what the guest is told. Raises TurnError, SandboxError."""
 
 
 class GuestCalls:

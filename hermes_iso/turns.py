@@ -15,7 +15,7 @@ from typing import NoReturn
 import structlog
 import trio
 
-from hermes_iso.broker.door import ModelDoor, Models
+from hermes_iso.broker.door import Hooks, ModelDoor, Models, ToolHooks
 from hermes_iso.errors import ConfigError, TurnError
 from hermes_iso.exchange import MoreBrokers, exchange
 from hermes_iso.leases import Leash, PoolLike
@@ -50,10 +50,17 @@ class TurnRunner:
     """Runs turns; one per gateway, any number at once."""
 
     def __init__(
-        self, pool: PoolLike, models: Models, *, more: MoreBrokers = _none, interrupt_grace: float = INTERRUPT_GRACE
+        self,
+        pool: PoolLike,
+        models: Models,
+        *,
+        hooks: Hooks | None = None,
+        more: MoreBrokers = _none,
+        interrupt_grace: float = INTERRUPT_GRACE,
     ) -> None:
         self._pool = pool
         self._models = models
+        self._hooks = hooks or Hooks()
         self._more = more
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
@@ -108,7 +115,8 @@ class TurnRunner:
         """Take a turn to its end."""
         began = trio.current_time()
         deadline = leash.scope.deadline
-        door = ModelDoor(models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log)
+        hooks = ToolHooks(self._hooks, work.turn)
+        door = ModelDoor(models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log, hooks=hooks)
         running = _Running(work, leash, door)
         self._running.add(running)
         outcome = None

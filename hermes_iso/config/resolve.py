@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hermes_iso.agents import Agent, Subagents
+from hermes_iso.agents import Agent, Contacts, Subagents
 from hermes_iso.config.model_choice import choose_model, choose_subagent_model, model_named
 from hermes_iso.config.people import admins, persona_of, personalities
 from hermes_iso.config.problems import ProblemList
@@ -27,7 +27,7 @@ class AgentMaker:
     subagent: SubagentShape
     problems: ProblemList
 
-    def make(self, source: Source, profile: Profile, names: Names) -> Agent:
+    def make(self, source: Source, profile: Profile, names: Names, *, contacts: Contacts | None = None) -> Agent:
         """Return the agent. `names` is where its `${NAME}`s and keys are looked up."""
         sandbox = source.overlay.sandbox
         return Agent(
@@ -46,6 +46,7 @@ class AgentMaker:
             name_model=partial(model_named, source, self.root, names),
             subagents=self._subagents(source, names),
             persona_file=self._persona_file(source),
+            contacts=contacts or Contacts(),
         )
 
     def _subagents(self, source: Source, names: Names) -> Subagents:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hermes_iso.agents import Agent
+from hermes_iso.hooks.hook import Hook
 from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox.identity import HOST_UIDS
 
@@ -62,6 +63,7 @@ class Config:
     unserved_platforms: platforms that are enabled or that a rule names, and that have no adapter here.
     command_rules: by platform and scope, which is dm or group; one that has no entry has no rule.
     warnings: one sentence each, for `config check`, `doctor` and the log.
+    hooks: those in the home's files, by name. hook_timeout: seconds that one may take.
     host_uids: those of the host that a root gateway gives to sandboxes.
     reload_on_change: whether a gateway watches the home's files.
     """
@@ -81,5 +83,7 @@ class Config:
     group_sessions_per_user: bool = True
     thread_sessions_per_user: bool = False
     command_rules: Mapping[tuple[str, str], CommandRules] = field(default_factory=dict)
+    hooks: tuple[Hook, ...] = ()
+    hook_timeout: float = 2.0
     host_uids: range = HOST_UIDS
     reload_on_change: bool = False

@@ -16,6 +16,7 @@ from hermes_iso.broker.more import MoreBrokers
 from hermes_iso.config.schema import ApiKey, ApiSettings, Config
 from hermes_iso.errors import ModelError
 from hermes_iso.gateway import Gateway
+from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, Usage
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
@@ -204,14 +205,17 @@ async def open_line(
     pool: Any = None,
     config: Config | None = None,
     grace: float = 5.0,
+    hooks: Hooks | None = None,
     controls: Controls | None = None,
 ) -> AsyncIterator[tuple[Gateway, FakePool]]:
     """Open a gateway on real records with a fake pool; gives both."""
     config = config or make_config(home)
     pool = pool or FakePool(script)
     async with open_records(config) as records, Background() as background:
-        runner = TurnRunner(pool, models or FakeModels(), more=MoreBrokers(records.sessions), interrupt_grace=grace)
-        yield Gateway(config, Services(records, pool, runner, background), controls), pool
+        hooks = hooks or Hooks()
+        more = MoreBrokers(records.sessions)
+        runner = TurnRunner(pool, models or FakeModels(), hooks=hooks, more=more, interrupt_grace=grace)
+        yield Gateway(config, Services(records, pool, runner, background, hooks), controls), pool
 
 
 class Chat:

@@ -13,7 +13,14 @@ from tests.support.homes import load
 
 PAGE = Path(__file__).parents[3] / "docs/reference/config.md"
 ROW = re.compile(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \| (.+) \|$", re.MULTILINE)
-PLACES = {"agents": ".<id>", "routes": "[]", "bindings": "[]", "profile_routes": "[]", "keys": ".<NAME>"}
+PLACES = {
+    "agents": ".<id>",
+    "routes": "[]",
+    "bindings": "[]",
+    "profile_routes": "[]",
+    "shared_paths": "[]",
+    "keys": ".<NAME>",
+}
 
 
 def written(pattern):
@@ -38,7 +45,9 @@ def default_of(field):
 def known_keys():
     """Return every key of the shapes that is no section of others, with its default."""
     keys = {
-        written((*pattern, name)): default_of(field) for pattern, shape in SHAPES for name, field in shape.model_fields.items()
+        written((*pattern, field.alias or name)): default_of(field)
+        for pattern, shape in SHAPES
+        for name, field in shape.model_fields.items()
     }
     return {key: value for key, value in keys.items() if not any(other.startswith((f"{key}.", f"{key}[")) for other in keys)}
 

@@ -18,6 +18,7 @@ EXPECTED = [
     "todo",
     "delegate_task",
     "session_search",
+    "send_message",
     "skills_list",
     "skill_view",
 ]

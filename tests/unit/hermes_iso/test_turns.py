@@ -111,7 +111,7 @@ async def test_model_call_gets_settings_and_tools_from_the_gateway(tmp_path: Pat
     outbound = await outbound_of(tmp_path, script, models=models)
     assert heard[0] == wire.BrokerChunk(1, {"text": "word"})
     assert heard[1].data == {"message": {"role": "assistant", "content": "word"}, "finish_reason": "stop"}
-    assert [tool.name for tool in models.calls[0].tools] == list(TOOLS)
+    assert [tool.name for tool in models.calls[0].tools] == [name for name in TOOLS if name != "send_message"]
     assert models.calls[0].settings.provider == "builtin"
     assert outbound.usage == Usage(6, 4, 2)
 
