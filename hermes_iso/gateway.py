@@ -105,7 +105,7 @@ class Gateway:
         records = services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         try:
-            desk = Desk.of(inbound, route, records.sessions, services.runner, relay=relay, log=log, hooks=services.hooks)
+            desk = Desk.of(inbound, route, records.sessions, services.runner, hooks=services.hooks, relay=relay, log=log)
             reply = await take_command(inbound, route, config, desk)
             if isinstance(reply, str):
                 outbound = answer_of(reply, inbound, route, turn_id=turn_id)

@@ -24,17 +24,17 @@ class Desk:
     book: SessionBook
     sessions: Sessions
     runner: TurnRunner
+    hooks: Hooks
     relay: Relay
     log: TurnLog
-    hooks: Hooks
 
     @staticmethod
     def of(
-        inbound: Inbound, route: Route, sessions: Sessions, runner: TurnRunner, *, relay: Relay, log: TurnLog, hooks: Hooks
+        inbound: Inbound, route: Route, sessions: Sessions, runner: TurnRunner, *, hooks: Hooks, relay: Relay, log: TurnLog
     ) -> Desk:
         """Return the desk for a message."""
         book = SessionBook(sessions, route.agent, chat_key(inbound, route), inbound.session_id)
-        return Desk(log.turn_id, route, book, sessions, runner, relay, log, hooks)
+        return Desk(log.turn_id, route, book, sessions, runner, hooks, relay, log)
 
     def alone(self) -> AbstractContextManager[None]:
         """Hold the chat's one place, so that no turn changes its session meanwhile. Raises TurnError(busy)."""

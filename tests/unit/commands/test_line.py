@@ -542,7 +542,9 @@ async def test_admin_reaches_sessions_of_other_chats_and_nobody_else_does(tmp_pa
         assert theirs.session_id in await answer(chat, "/sessions all")
         assert theirs.session_id in await answer(chat, "/sessions all search pineapple")
         assert theirs.session_id not in await answer(chat, "/sessions search pineapple")
-        assert "A copy of that session" in await answer(chat, f"/resume {theirs.session_id}")
+        copied = await answer(chat, f"/resume {theirs.session_id}")
+        assert "A copy of that session" in copied
+        assert "(1 turn)" in copied
         await answer(chat, "mine")
         assert recorder.requests[-1].history[0]["content"] == "their pineapple"
         await answer(chat, "next", chat="theirs", **mine)
