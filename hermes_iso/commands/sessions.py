@@ -25,7 +25,6 @@ def title_of(text: str) -> str:
 
 async def _new(call: Call) -> Reply:
     """Begin a fresh session; what runs in the old one is stopped."""
-    old = await call.desk.book.current()
     for turn in call.desk.running():
         call.desk.runner.interrupt(turn.turn_id)
     old = await call.desk.book.current()
