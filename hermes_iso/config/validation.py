@@ -138,7 +138,8 @@ def _sentence(path: KeyPath, wrong: dict[str, Any], known: Iterable[str]) -> str
     if kind == "size":
         return f"must be a size such as 512M or 2G (a whole number with K, M or G), found {found!r:.60}"
     if kind == "path":
-        return f"is no path: it holds a null character, or is longer than {PATH_BYTES} bytes, or {PART_BYTES} in one part; correct it"
+        longest = f"{PATH_BYTES} bytes or {PART_BYTES} in one part"
+        return f"is no path: it holds a null character, or is longer than {longest}; correct it"
     if kind == "tools":
         forms = "a tool profile, a list of tools, or a mapping of profile, also_allow, allow and deny"
         return f"must be {forms}, found {kind_of(found)}; full grants everything"

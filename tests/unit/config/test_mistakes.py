@@ -10,7 +10,7 @@ from tests.support.homes import make_home, mistakes
 
 MODEL = "model: builtin/offline\n"
 HOST_UIDS_WANTED = "must be FIRST-LAST, at least 1024 uids from 65536 on, such as 2000000-2131071"
-NO_PATH = "is no path: it holds a null character, or is longer than 2000 bytes, or 255 in one part; correct it"
+NO_PATH = "is no path: it holds a null character, or is longer than 2000 bytes or 255 in one part; correct it"
 API = "platforms: {api_server: {enabled: true, extra: "
 
 
@@ -56,6 +56,10 @@ def home(tmp_path):
         (
             "agents: {coder: {admins: ['telegarm:1']}}\n",
             "2: agents.coder.admins[0]: unknown platform 'telegarm'; did you mean 'telegram'?",
+        ),
+        (
+            "telegram: {allow_admin_from: [[1]]}\n",
+            "2: telegram.allow_admin_from[0]: must be an id or a name, found a list; correct it",
         ),
         ("telegram: {allow_admin_from: {a: 1}}\n", "2: telegram.allow_admin_from: must be a list, found a mapping; correct it"),
         (
