@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import apsw
 
+from hermes_iso.errors import TurnError
 from hermes_iso.session_rows import ChatKey, SessionRow, select_sessions
 
 JsonObject: TypeAlias = dict[str, Any]
 
 QUERY_CHARS = 1_000
 QUERY_TERMS = 32
+PREFIXES, PREFIX_CHARS = 4, 3
+"""Words of a query that may stand for all that begin so, and what such a word has to end in at least: `a*` looks at most of
+the index, and SQLite can't be stopped meanwhile."""
+SEARCH_SECONDS = 2.0
+"""Time from which on no further session is searched, but the search refused."""
 SEARCHED_SESSIONS = 300
 """Sessions that are searched, those used last."""
 HITS = 50
@@ -27,6 +34,7 @@ HITS = 50
 SHOWN_CHARS = 1_000
 """Characters of a message in a result."""
 SNIPPET_CHARS = 240
+_BEGINNING = re.compile(rf"[^\W_]{{{PREFIX_CHARS}}}\W*\Z")
 _TERM = re.compile(r'"([^"]*)"?(\*?)|([^\s"]+)')
 _SEQ = (1 << 32) - 1
 _IN_SCOPE = "(c.identity = ? OR (c.scope = ? AND c.scope != ''))"
@@ -62,6 +70,7 @@ def session_in_scope(connection: apsw.Connection, key: ChatKey | None, session_i
 def quoted(text: str) -> str:
     """Return a query as FTS5 takes it, "" when no word is left: all words and phrases must occur, unless OR stands between."""
     groups: list[list[str]] = [[]]
+    prefixes = PREFIXES
     for number, (phrase, star, word) in enumerate(_TERM.findall(text.replace("\0", " ")[:QUERY_CHARS])):
         if number >= QUERY_TERMS:
             break
@@ -69,21 +78,35 @@ def quoted(text: str) -> str:
             groups.append([])
             continue
         term = phrase or word
-        prefix = "*" if star or (word and word.endswith("*")) else ""
+        starred = (star or word.endswith("*")) and prefixes > 0 and _BEGINNING.search(term)
+        prefix = "*" if starred else ""
+        prefixes -= len(prefix)
         if any(character.isalnum() for character in term):
             groups[-1].append('"' + term.replace('"', '""') + '"' + prefix)
     return " OR ".join("(" + " AND ".join(group) + ")" for group in groups if group)
 
 
 def find(
-    connection: apsw.Connection, key: ChatKey | None, query: str, *, limit: int, sort: str = "", roles: Sequence[str] = ()
+    connection: apsw.Connection,
+    key: ChatKey | None,
+    query: str,
+    *,
+    limit: int,
+    sort: str = "",
+    roles: Sequence[str] = (),
+    seconds: float = SEARCH_SECONDS,
 ) -> list[Hit]:
-    """Return the sessions in which a query is found: those with most first, or by age when `sort` is newest or oldest."""
-    match = quoted(query)
+    """Return the sessions in which a query is found: those with most first, or by age when `sort` is newest or oldest.
+
+    Raises TurnError(busy) when that takes longer than `seconds`.
+    """
+    match, until = quoted(query), time.monotonic() + seconds
     if not match:
         return []
     hits = []
     for session in sessions_in_scope(connection, key, limit=SEARCHED_SESSIONS):
+        if time.monotonic() > until:
+            raise TurnError("busy", f"The search took longer than {seconds:g} s: look for fewer or longer words.")
         found = _found_in(connection, session.id, match, roles)
         if found:
             hits.append(Hit(session, found[-1], len(found)))

@@ -43,8 +43,8 @@ WAITERS = 32
 """Turns that may wait in one chat; a further one is refused."""
 BUSY_RETRY = 5.0
 """Seconds after which a refused caller may try again."""
-SEARCH_TIMEOUT = 2.0
-"""Seconds that a search may take: while it runs, the agent's other sessions can't be read or written."""
+SEARCH_TIMEOUT = 4.0
+"""Seconds that a search may wait for others and take: while one runs, the agent's sessions can't be read or written."""
 Result = TypeVar("Result")
 
 
