@@ -106,7 +106,7 @@ class Sessions:
         Raises TurnError: busy when too many wait, internal when the history can't be read. Cancelling leaves the queue.
         """
         key = chat_key(inbound, route)
-        async with self._place_beside(key) if beside else self._place(key):
+        async with self._place_beside(key) if beside else self._place(key, waits=len(inbound.via) < 2):
             yield await self._turn(turn_id, inbound, route, key, replaces=replaces, settings=settings)
 
     async def older(self, turn_id: str, inbound: Inbound, route: Route, kept: int) -> Turn | None:
@@ -197,9 +197,16 @@ class Sessions:
         raise TurnError("busy", f"The search was not done within {timeout:g} s: look for fewer or longer words.")
 
     @asynccontextmanager
-    async def _place(self, key: ChatKey) -> AsyncIterator[None]:
-        """Hold the one place of a chat; trio's lock is fair, so those who wait get it in order."""
+    async def _place(self, key: ChatKey, *, waits: bool = True) -> AsyncIterator[None]:
+        """Hold the one place of a chat; trio's lock is fair, so those who wait get it in order.
+
+        waits: false for a message of an agent that works on another one's message. That one holds a place already, and if such
+        waited, two chains of messages could each hold what the other one waits for.
+        """
         queue = self._queues.setdefault(key.identity, trio.Lock())
+        if not waits and queue.locked():
+            text = "These two agents are busy with another message, and one that came through others does not wait: try later."
+            raise TurnError("busy", text, BUSY_RETRY)
         if queue.statistics().tasks_waiting >= WAITERS:
             text = f"{WAITERS} messages of this chat are waiting already: wait for their answers."
             raise TurnError("busy", text, BUSY_RETRY)
