@@ -92,12 +92,13 @@ class Door:
     virtual: frozenset[str] = frozenset()
     usage: Usage = field(default_factory=Usage)
     passing: set[Passage] = field(default_factory=set, init=False)
+    """What was let through and goes on."""
 
     def swap(self, rules: EgressRules) -> None:
         """Put other rules in place of these; what is going on and is no longer allowed ends at once."""
         self.rules = rules
         for passage in list(self.passing):
-            if passage.allowed and not passage.decide().allowed:
+            if not passage.local and not passage.decide().allowed:
                 passage.end("the rules have changed")
 
     def spend(self) -> bool:
@@ -129,12 +130,12 @@ class Passage:
     """
 
     def __init__(self, door: Door, method: str, target: Target | None) -> None:
-        self.allowed = False
+        self.local = False
         self._door = door
         self._method = method
         self._target = target
         self._rule = self._reason = ""
-        self._outcome = "malformed"
+        self._outcome = "cut"
         self._scope = trio.CancelScope()
         self._idle = door.limits.idle_timeout
         self._began = trio.current_time()
@@ -148,14 +149,21 @@ class Passage:
             verdict = self._door.rules.decide(target.host, target.port)
         else:
             verdict = self._door.rules.decide(target.host, target.port, self._method, target.path)
-        self.allowed, self._rule = verdict.allowed, verdict.rule
+        self._rule = verdict.rule
+        if verdict.allowed:
+            self._door.passing.add(self)
         return verdict
 
     def becomes(self, outcome: str, reason: str = "") -> None:
-        """Set what the record says: allowed, refused, failed, cut, malformed or local; and why."""
+        """Set what the record says: allowed, refused, failed, cut or malformed; and why."""
         self._outcome, self._reason = outcome, reason
-        if outcome == "local":  # who answers it keeps its own deadlines
-            self._idle = self._scope.deadline = math.inf
+
+    def becomes_local(self) -> None:
+        """Leave it to the gateway itself, which keeps its own deadlines."""
+        self.becomes("local")
+        self.local = True
+        self._idle = self._scope.deadline = math.inf
+        self._door.passing.add(self)
 
     def moved(self, *, up: int = 0, down: int = 0) -> None:
         """Count bytes of this passage, and give it time again."""
@@ -172,7 +180,6 @@ class Passage:
     def __enter__(self) -> Self:
         self._scope.__enter__()
         self._scope.deadline = trio.current_time() + self._idle
-        self._door.passing.add(self)
         return self
 
     def __exit__(
@@ -180,8 +187,8 @@ class Passage:
     ) -> bool | None:
         caught = self._scope.__exit__(kind, error, trace)
         self._door.passing.discard(self)
-        if self._outcome == "allowed" and kind is not None:
-            self.becomes("cut", self._why(caught))
+        if kind is not None and self._outcome in ("allowed", "cut"):
+            self.becomes("cut", self._reason or self._why(caught))
         if self._outcome == "refused":
             self._door.usage.refused += 1
         self._door.record(self._event())

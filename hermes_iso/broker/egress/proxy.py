@@ -16,8 +16,9 @@ async def serve_connection(stream: trio.abc.HalfCloseableStream, door: Door) -> 
     """Serve a connection, which the door has counted already, until either side ends it. Cancelling closes it at once."""
     client = Client(stream, door)
     try:
-        while await _serve_request(client, door) and door.spend():
-            pass
+        another = await _serve_request(client, door)
+        while another:
+            another = await _serve_request(client, door, counted=False)
         await client.linger()
     except ClientGoneError:
         return
@@ -25,11 +26,14 @@ async def serve_connection(stream: trio.abc.HalfCloseableStream, door: Door) -> 
         await trio.aclose_forcefully(stream)
 
 
-async def _serve_request(client: Client, door: Door) -> bool:
-    """Serve the next request; return whether another one may follow."""
+async def _serve_request(client: Client, door: Door, *, counted: bool = True) -> bool:
+    """Serve the next request; return whether another one may follow. `counted`: with its connection."""
     try:
         request = await client.next_request()
         if request is None:
+            return False
+        if not counted and not door.spend():
+            await client.answer(403, f"The {door.limits.total} requests that a turn may send are used up.", last=True)
             return False
         target = read_target(request)
     except BadRequestError as error:
@@ -50,7 +54,7 @@ async def _serve_request(client: Client, door: Door) -> bool:
 async def _serve_target(client: Client, door: Door, target: Target, passage: Passage) -> bool:
     """Serve a request that was read; return whether another one may follow. Raises NoWayError, BadRequestError."""
     if target.kind == "local" or target.host in door.virtual:
-        passage.becomes("local")
+        passage.becomes_local()
         await door.local(client)
         return await client.finish()
     _permit(door, target, passage)

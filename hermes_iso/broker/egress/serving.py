@@ -21,14 +21,17 @@ async def serve_door(
 ) -> None:
     """Serve a door until its deadline. Takes the listener: on leaving, however, it and every connection are closed.
 
-    When as many connections as may be have come, the listener closes, so that further ones cost the gateway nothing.
+    After as many connections as may be have come the listener closes, so that further ones cost the gateway nothing.
     """
     with trio.CancelScope(deadline=door.deadline):
         async with trio.open_nursery() as nursery:
             task_status.started()
             async with listener:
+                stream = await _accept(listener)
                 while door.spend():
-                    nursery.start_soon(_serve, await _accept(listener), door)
+                    nursery.start_soon(_serve, stream, door)
+                    stream = await _accept(listener)
+            await trio.aclose_forcefully(stream)
 
 
 async def _accept(listener: trio.SocketListener) -> trio.SocketStream:
