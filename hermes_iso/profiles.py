@@ -21,12 +21,21 @@ from pathlib import Path
 from hermes_iso.envfile import EnvFile, parse_env
 from hermes_iso.errors import ConfigError, Problem
 from hermes_iso.held_names import HeldNames
-from hermes_iso.profile_files import TEXT_LIMIT, UnreadableError, config_inside, env_inside, read_bounded
+from hermes_iso.profile_files import (
+    CONFIG_LIMIT,
+    FILE_LIMIT,
+    TEXT_LIMIT,
+    UnreadableError,
+    config_inside,
+    env_inside,
+    read_bounded,
+)
 from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 
 HERMES = "/hermes"
 WORKSPACE = "/workspace"
 HOME = "/home/agent"
+SOUL = f"{HERMES}/SOUL.md"
 AGENT_DIRECTORIES: Mapping[str, str] = {
     **{
         name: f"{HERMES}/{name}"
@@ -85,6 +94,7 @@ class Profile:
     binds: the config's further directories, at their own absolute paths.
     path: further PATH entries, before the system's.
     held: which names of `.env` stay on the trusted side.
+    soul_writable: whether turns may write SOUL.md; the file itself is bound then, which nothing inside can replace.
     fixed_uid: see `owners.fixed_uid`.
     """
 
@@ -99,6 +109,7 @@ class Profile:
     timezone: str = "UTC"
     limits: Limits = field(default_factory=Limits)
     background_timeout: float = 3600.0
+    soul_writable: bool = False
     fixed_uid: int | None = None
     _generated: _Generated = field(default_factory=_Generated, repr=False, compare=False)
 
@@ -110,7 +121,8 @@ class Profile:
     @property
     def workplaces(self) -> tuple[str, ...]:
         """The paths inside that only the agent's tools write: all but memory and what the engine keeps for it."""
-        return (WORKSPACE, HOME, f"{HERMES}/skills", *(bind.target for bind in self.binds if bind.writable))
+        own = (WORKSPACE, HOME, f"{HERMES}/skills", *((SOUL,) if self.soul_writable else ()))
+        return (*own, *(bind.target for bind in self.binds if bind.writable))
 
     @property
     def env_visible(self) -> tuple[str, ...]:
@@ -132,8 +144,8 @@ class Profile:
         Raises ConfigError when something else is in the way, or a symlink leads elsewhere than when the config was read.
         """
         try:
-            self.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.home.mkdir(mode=0o700, exist_ok=True)
+            for place in (*reversed(self.home.parents), self.home):
+                place.mkdir(mode=0o700, exist_ok=True)
             home = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise self._refusal("", f"can't be used as a home ({error.strerror}); correct the path") from error
@@ -168,6 +180,7 @@ class Profile:
         self.ensure_directories()
         binds = (*self._own_binds(), *self.binds)
         self._check_unmoved(binds)
+        binds += self._soul_bind()
         values = self.read_env().values
         return Confinement(
             home=self.home,
@@ -204,6 +217,23 @@ class Profile:
         ]
         return tuple(own)
 
+    def _soul_bind(self) -> tuple[Bind, ...]:
+        """Return the bind of a SOUL.md that turns may write, made empty where it is missing; it may be no symlink."""
+        if not self.soul_writable:
+            return ()
+        path = self.home / "SOUL.md"
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._refusal("SOUL.md", f"can't be written ({error.strerror}); put a regular file there") from error
+        try:
+            status = os.fstat(file)
+        finally:
+            os.close(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise self._refusal("SOUL.md", "must be a regular file with one name to be written by the agent; replace it")
+        return (Bind(str(path), SOUL, writable=True, inode=status.st_ino),)
+
     def _check_unmoved(self, binds: tuple[Bind, ...]) -> None:
         """Refuse a source that no longer lies where it did: each place on its way must be a directory and no symlink.
 
@@ -221,16 +251,16 @@ class Profile:
                 place = os.path.dirname(place)
 
     def _files(self, values: Mapping[str, str]) -> tuple[DataFile, ...]:
-        config = self._read("config.yaml") or b""
+        config = self._read("config.yaml", CONFIG_LIMIT) or b""
         if config != self._generated.source:
             self._generated.source, self._generated.result = config, config_inside(config)
         files = [
             DataFile(f"{HERMES}/.env", env_inside(values, self.held)),
             DataFile(f"{HERMES}/config.yaml", self._generated.result),
         ]
-        soul = self._read("SOUL.md")
+        soul = None if self.soul_writable else self._read("SOUL.md")
         if soul is not None:
-            files.append(DataFile(f"{HERMES}/SOUL.md", soul[:TEXT_LIMIT]))
+            files.append(DataFile(SOUL, soul[:TEXT_LIMIT]))
         return tuple(files)
 
     def _symlinks(self) -> tuple[tuple[str, str], ...]:
@@ -238,9 +268,9 @@ class Profile:
         links += [(path, HERMES) for path in self.spellings if not is_within(path, *_NO_SYMLINK_BELOW)]
         return tuple(links)
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, name: str, limit: int = FILE_LIMIT) -> bytes | None:
         try:
-            return read_bounded(self.home / name)
+            return read_bounded(self.home / name, limit)
         except UnreadableError as error:
             raise self._refusal(name, str(error)) from error
 

@@ -54,19 +54,26 @@ def section(words: tuple[str, ...]) -> str:
 def test_commands_are_those_of_this_version():
     """The command line is exactly what was promised: nothing more, nothing less."""
     assert sorted(map(" ".join, COMMANDS)) == [
+        "agent add",
         "agent list",
+        "agent remove",
         "agent show",
         "bench turns",
         "chat",
         "config check",
         "doctor",
+        "drain",
         "exec",
         "home chown",
+        "import openclaw",
+        "import routes",
         "init",
         "policy explain",
         "prove",
+        "reload",
         "route explain",
         "run",
+        "status",
     ]
 
 

@@ -1,4 +1,4 @@
-"""`agent list` and `agent show`: what is configured, without any secret."""
+"""`agent list` and `agent show`: what is configured, without any secret. Changing it is `agent_edit`'s."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Any
 from cyclopts import App
 
 from hermes_iso.agents import Agent
+from hermes_iso.cli.agent_edit import add_edits
 from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
 from hermes_iso.config.schema import Config
-from hermes_iso.tools import TOOLS
+from hermes_iso.tools import KNOWN_TOOLS, TOOLS
 
 
 def add_commands(app: App) -> None:
     """Add the group `agent`."""
-    group = App(name="agent", help="Look at the agents.")
+    group = App(name="agent", help="Look at the agents, add and remove them.")
     group.command(list_agents, name="list")
     group.command(show)
+    add_edits(group)
     app.command(group)
 
 
@@ -25,16 +27,24 @@ def list_agents(*, as_json: JsonOption = False, home: HomeOption = None) -> int:
     """List the agents, the served ones first."""
     config = read_config(home)
     agents = [describe(config, agent) for agent in config.agents.values()]
+    others = {**config.not_served, **config.unasked}
     if as_json:
-        keys = ("id", "default", "model", "engine", "isolation", "home")
-        served = [{key: agent[key] for key in keys} for agent in agents]
-        print_json({"agents": served, "not_served": dict(config.not_served)})
+        keys = ("id", "default", "model", "tools", "engine", "isolation", "home")
+        served = [{**{key: agent[key] for key in keys}, "served": True} for agent in agents]
+        print_json({"agents": served, "not_served": others})
         return 0
-    rows = [("AGENT", "MODEL", "HOME", "")]
-    rows += [(a["id"], model_text(a), a["home"], "(default)" if a["default"] else "") for a in agents]
-    rows += [(agent, "-", "-", f"not served: {reason}") for agent, reason in config.not_served.items()]
-    print_table(list(rows))
+    rows: list[tuple[str, ...]] = [("AGENT", "MODEL", "TOOLS", "ENGINE", "HOME", "")]
+    for a in agents:
+        state = "served (default)" if a["default"] else "served"
+        rows.append((a["id"], model_text(a), _tools_text(a["tools"]), a["engine"], a["home"], state))
+    rows += [(agent, "-", "-", "-", "-", f"not served: {reason}") for agent, reason in others.items()]
+    print_table(rows)
     return 0
+
+
+def _tools_text(names: list[str]) -> str:
+    """Return how many tools are granted, in a word."""
+    return "all" if len(names) == len(TOOLS) else f"{len(names)} of {len(TOOLS)}" if names else "none"
 
 
 def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) -> int:
@@ -44,8 +54,10 @@ def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) 
     if as_json:
         print_json(agent)
         return 0
-    lists = {key: ", ".join(agent[key]) or "-" for key in ("tools", "env_visible", "env_held")}
-    shown = {**agent, **lists, "model": model_text(agent), "default": "yes" if agent["default"] else "no"}
+    lists = {key: ", ".join(agent[key]) or "-" for key in ("tools", "tools_not_offered", "env_visible", "env_held")}
+    words = {key: "yes" if agent[key] else "no" for key in ("default", "allow_soul_edit")}
+    subagents = ", ".join(f"{key} {value}" for key, value in agent["subagents"].items() if value is not None)
+    shown = {**agent, **lists, **words, "model": model_text(agent), "subagents": subagents}
     rows: list[tuple[str, ...]] = [
         (f"{key}:", str(value)) for key, value in shown.items() if key not in ("limits", "enforced", "not_bounded")
     ]
@@ -67,6 +79,9 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
         "workspace": str(agent.profile.workspace),
         "cwd": agent.profile.cwd,
         "tools": list(agent.policy.grant(TOOLS)),
+        "tools_not_offered": _not_offered(agent),
+        "subagents": _subagents(agent),
+        "allow_soul_edit": agent.profile.soul_writable,
         "env_visible": list(agent.profile.env_visible),
         "env_held": list(agent.profile.env_held),
         **bounds,
@@ -77,6 +92,19 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
             "max_iterations": agent.max_iterations,
         },
     }
+
+
+def _not_offered(agent: Agent) -> list[str]:
+    """Return what the agent's lists grant and its engine does not have; nothing where no list names any tool."""
+    listed = any(layer.allow is not None or layer.profile is not None for layer in agent.policy.layers)
+    return [name for name in sorted(KNOWN_TOOLS - TOOLS.keys()) if listed and not agent.policy.refusal(name)]
+
+
+def _subagents(agent: Agent) -> dict[str, Any]:
+    """Return how far an agent may delegate, and to which model where that is another one."""
+    bounds, model = agent.subagents, agent.subagents.model
+    named = f"{model.provider}/{model.model}" if model else None
+    return {"max_depth": bounds.max_depth, "max_children": bounds.max_children, "model": named}
 
 
 def model_text(agent: dict[str, Any]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from hermes_iso.agents import Agent
-from hermes_iso.config.model_choice import choose_model
+from hermes_iso.agents import Agent, Subagents
+from hermes_iso.config.model_choice import choose_model, choose_subagent_model
 from hermes_iso.config.problems import ProblemList
+from hermes_iso.config.root_shapes import SubagentShape
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.tool_rules import tool_policy
 from hermes_iso.profile_files import read_persona
@@ -26,6 +28,7 @@ class AgentMaker:
     """Makes the agents of one home; what is wrong is noted."""
 
     root: Source
+    subagent: SubagentShape
     problems: ProblemList
 
     def make(self, source: Source, profile: Profile, names: Names) -> Agent:
@@ -42,7 +45,20 @@ class AgentMaker:
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
+            subagents=self._subagents(source, names),
+            persona_file=self._persona_file(source),
         )
+
+    def _subagents(self, source: Source, names: Names) -> Subagents:
+        """Return how the agent may delegate."""
+        shape = source.overlay.subagents
+        model = choose_subagent_model(source, self.root, self.subagent.model, names=names, problems=self.problems)
+        return Subagents(shape.max_depth, shape.max_children, model)
+
+    def _persona_file(self, source: Source) -> Path | None:
+        """Return the SOUL.md that the agent may write, where that decides who it is."""
+        decides = source.overlay.allow_soul_edit and not (source.overlay.personality or "").strip()
+        return source.home / "SOUL.md" if decides else None
 
     def _persona(self, source: Source) -> str:
         """Return the personality, else the profile's SOUL.md, else the root's, else the built-in persona."""
@@ -50,6 +66,12 @@ class AgentMaker:
         if personality:
             return personality
         for home in dict.fromkeys((source.home, self.root.home)):
+            if home == self.root.home and source.id != self.root.id and self.root.overlay.allow_soul_edit:
+                self.problems.warn(
+                    f"agent {source.id} does not have the home's SOUL.md, because agent {self.root.id} may write that;"
+                    " give it one of its own, or a personality"
+                )
+                break
             text, warning = read_persona(home / "SOUL.md")
             if warning:
                 self.problems.warn(warning)

@@ -63,6 +63,7 @@ class ProfileBuilder:
             timezone=self._timezone(),
             limits=sandbox.limits(),
             background_timeout=sandbox.background_timeout,
+            soul_writable=source.overlay.allow_soul_edit,
         )
 
     def _check_directories(self) -> None:

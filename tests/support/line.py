@@ -19,6 +19,7 @@ from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, U
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
 from hermes_iso.records import open_records
+from hermes_iso.reload import Controls
 from hermes_iso.services import Services
 from hermes_iso.turns import TurnRunner
 from hermes_iso_sandbox import GuestDiedError, wire
@@ -78,6 +79,13 @@ class FakeLease:
         return message
 
 
+class NoProcesses:
+    """A session without background processes."""
+
+    def list(self) -> list[Any]:
+        return []
+
+
 class FakePool:
     """Leases scripts instead of processes; counts them."""
 
@@ -87,7 +95,9 @@ class FakePool:
         self.most_living = 0
         self.sessions: list[str] = []
         self.commands: list[tuple[Any, ...]] = []
-        self._processes = processes
+        self.warmed: list[str] = []
+        self.retired: list[Path] = []
+        self._processes = processes or NoProcesses()
 
     @asynccontextmanager
     async def lease(self, confinement: Any, *, session: str) -> AsyncIterator[FakeLease]:
@@ -109,7 +119,10 @@ class FakePool:
             self.living -= 1
 
     async def warm(self, confinement: Any) -> None:
-        """Warm nothing."""
+        self.warmed.append(confinement.name)
+
+    async def retire(self, home: Path) -> None:
+        self.retired.append(home)
 
     async def run_command(self, confinement: Any, argv: Any, *, stdio: Any, env: Any = None, timeout: Any = None) -> int:
         self.commands.append((tuple(argv), timeout))
@@ -171,14 +184,21 @@ def make_config(home: Path, **changes: Any) -> Config:
 
 @asynccontextmanager
 async def open_line(
-    home: Path, script: Script = echo, *, models: Any = None, pool: Any = None, config: Config | None = None, grace: float = 5.0
+    home: Path,
+    script: Script = echo,
+    *,
+    models: Any = None,
+    pool: Any = None,
+    config: Config | None = None,
+    grace: float = 5.0,
+    controls: Controls | None = None,
 ) -> AsyncIterator[tuple[Gateway, FakePool]]:
     """Open a gateway on real records with a fake pool; gives both."""
     config = config or make_config(home)
     pool = pool or FakePool(script)
     async with open_records(config) as records, Background() as background:
         runner = TurnRunner(pool, models or FakeModels(), interrupt_grace=grace)
-        yield Gateway(config, Services(records, pool, runner, background)), pool
+        yield Gateway(config, Services(records, pool, runner, background), controls), pool
 
 
 class Chat:
