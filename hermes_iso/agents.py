@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hermes_iso.credentials import Secret
 from hermes_iso.errors import TurnError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
@@ -79,6 +80,9 @@ class Agent:
     persona: the first system text: personality, else the profile's SOUL.md, else the root's, else a built-in one.
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    fallbacks: who answers at the model host, in this order, when `model` does not.
+    models: what programs in the sandbox may ask at the model host beside those; None: they have none.
+    secrets: credentials that are put into the requests of those programs outside of the sandbox.
     """
 
     id: str
@@ -91,6 +95,9 @@ class Agent:
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
+    fallbacks: tuple[ModelSettings, ...] = ()
+    models: tuple[ModelSettings, ...] | None = None
+    secrets: tuple[Secret, ...] = ()
     subagents: Subagents = Subagents()
     persona_file: Path | None = None
 

@@ -94,6 +94,7 @@ class Profile:
     binds: the config's further directories, at their own absolute paths.
     path: further PATH entries, before the system's.
     held: which names of `.env` stay on the trusted side.
+    placeholders: what stands in the environment inside for the agent's secrets.
     soul_writable: whether turns may write SOUL.md; the file itself is bound then, which nothing inside can replace.
     fixed_uid: see `owners.fixed_uid`.
     """
@@ -106,6 +107,7 @@ class Profile:
     binds: tuple[Bind, ...] = ()
     path: tuple[str, ...] = ()
     held: HeldNames = field(default_factory=HeldNames)
+    placeholders: tuple[tuple[str, str], ...] = ()
     timezone: str = "UTC"
     limits: Limits = field(default_factory=Limits)
     background_timeout: float = 3600.0
@@ -197,6 +199,7 @@ class Profile:
                 ("TZ", self.timezone),
                 ("HERMES_HOME", HERMES),
                 ("HERMES_ISO_AGENT", self.id),
+                *self.placeholders,
             ),
             env_file=f"{HERMES}/.env",
             cwd=self.cwd,

@@ -63,6 +63,23 @@ class SubagentsShape(Shape):
     model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
 
 
+class ValueFromShape(Shape):
+    """`agents.<id>.secrets.<NAME>.value_from`: where the value comes from, one of three."""
+
+    file: str | None = None
+    command: Annotated[Texts | None, BeforeValidator(not_nothing)] = None
+    env: str | None = None
+
+
+class SecretShape(Shape):
+    """`agents.<id>.secrets.<NAME>`: a credential that is put into requests outside of the sandbox."""
+
+    host: str
+    header: str = "Authorization"
+    format: str | None = None
+    value_from: ValueFromShape
+
+
 class AgentShape(Shape):
     """`agents.<id>`: an overlay on the agent's home."""
 
@@ -75,4 +92,6 @@ class AgentShape(Shape):
     tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None
     subagents: SubagentsShape = Field(default_factory=SubagentsShape)
     allow_soul_edit: Switch = False
+    models: Annotated[Texts | None, BeforeValidator(not_nothing)] = None
+    secrets: dict[str, SecretShape] = Field(default_factory=dict)
     sandbox: SandboxShape = Field(default_factory=SandboxShape)

@@ -14,6 +14,7 @@ from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config
+from hermes_iso.config.secrets import check_hidden, told_by_environment
 from hermes_iso.config.source import Names, Source, read_source, referred_names
 from hermes_iso.config.ties import warn_of_ties
 from hermes_iso.owners import fixed_uid
@@ -34,6 +35,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
+    referred |= told_by_environment(sources.values())
     profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
     maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
     agents = {
@@ -45,6 +47,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         for name, source in sources.items()
     }
     names = Names((root.env.values, environ))
+    check_hidden(sources.values(), profiles.values(), document, problems)
     home_map.check_rules()
     rules = home_map.rules
     bindings = tuple(found.rule for found in rules.bindings)

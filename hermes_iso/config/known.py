@@ -58,7 +58,6 @@ NOT_BUILT = (
     ("engines",),
     ("egress",),
     ("agents", "*", "egress"),
-    ("agents", "*", "secrets"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
     ("agents", "*", "shared_paths"),

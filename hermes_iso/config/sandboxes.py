@@ -14,6 +14,7 @@ from hermes_iso.config.problems import ProblemList, key_text, numbered
 from hermes_iso.config.shown import Shown, binds_of, check_homes, check_shown
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import Document, KeyPath
+from hermes_iso.credentials import PLACEHOLDER
 from hermes_iso.held_names import HeldNames
 from hermes_iso.profiles import AGENT_DIRECTORIES, HERMES, HOME, WORKSPACE, Profile, is_within, locate_directories
 
@@ -51,6 +52,7 @@ class ProfileBuilder:
             for index, text in numbered(texts):
                 self._show(text, (*at, key, index), spellings, writable=writable, document=self.root.document)
         self.shown += self._further
+        own = frozenset(source.overlay.secrets)
         return Profile(
             id=source.id,
             home=source.home,
@@ -59,7 +61,8 @@ class ProfileBuilder:
             directories=self._directories,
             binds=binds_of(self._further),
             path=tuple(filter(None, (self._path_entry(text, i) for i, text in numbered(sandbox.path)))),
-            held=HeldNames(referred, self._handed_back(HeldNames(referred))),
+            held=HeldNames(referred | own, self._handed_back(HeldNames(referred | own)) - own),
+            placeholders=tuple((name, PLACEHOLDER + name) for name in source.overlay.secrets),
             timezone=self._timezone(),
             limits=sandbox.limits(),
             background_timeout=sandbox.background_timeout,

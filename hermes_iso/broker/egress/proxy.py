@@ -53,7 +53,7 @@ async def _serve_request(client: Client, door: Door, *, counted: bool = True) ->
 
 async def _serve_target(client: Client, door: Door, target: Target, passage: Passage) -> bool:
     """Serve a request that was read; return whether another one may follow. Raises NoWayError, BadRequestError."""
-    if target.kind == "local" or target.host in door.virtual:
+    if target.kind == "local" or (target.host in door.virtual and not _is_open_tunnel(door, target)):
         passage.becomes_local()
         await door.local(client)
         return await client.finish()
@@ -67,6 +67,11 @@ async def _serve_target(client: Client, door: Door, target: Target, passage: Pas
     async with await door.dialer.dial(target.host, target.port) as upstream:
         passage.becomes("allowed")
         return await forward(client, target, upstream)
+
+
+def _is_open_tunnel(door: Door, target: Target) -> bool:
+    """Say whether this is a tunnel that the rules allow: it goes through, also to a host that the gateway answers for."""
+    return target.kind == "tunnel" and door.rules.decide(target.host, target.port).allowed
 
 
 def _permit(door: Door, target: Target, passage: Passage) -> None:

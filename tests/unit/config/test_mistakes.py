@@ -36,7 +36,7 @@ def home(tmp_path):
         ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
-            "2: agents.coder.bogus: unknown key; possible: allow_soul_edit, default, engine, home_dir, model, personality, provider, sandbox, subagents, tools",
+            "2: agents.coder.bogus: unknown key; possible: allow_soul_edit, default, engine, home_dir, model, models, personality, provider, sandbox, secrets, subagents, tools",
         ),
         (
             "agents: {coder: {sandbox: {isolation: interpreter}}}\n",

@@ -1,0 +1,52 @@
+"""Pass an answer of a provider on to a guest: each piece as it comes, counted and watched, none merged and none split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hermes_iso.broker.budgets import Charge
+from hermes_iso.broker.egress.dialing import NoWayError
+from hermes_iso.broker.model_host.endpoints import passed_back
+from hermes_iso.broker.model_host.metering import Meter
+from hermes_iso.broker.model_host.replies import Reply
+from hermes_iso.broker.model_host.upstream import Answering
+from hermes_iso.broker.watching import Watch, spellings
+from hermes_iso.errors import ModelError
+
+
+class LeakError(NoWayError):
+    """An answer carried a value back that a guest must not have: it was cut before that."""
+
+
+async def pass_on(reply: Reply, answering: Answering, charges: Sequence[Charge]) -> None:
+    """Pass an answer on. Raises NoWayError when it can't be brought to its end: LeakError when it held the key."""
+    settings = answering.settings
+    patterns = spellings(filter(None, (settings.api_key, *settings.headers.values())))
+    headers = passed_back(answering.headers)
+    if any(pattern in value for pattern in patterns for _, value in headers):
+        raise LeakError("The provider's answer held the gateway's key: it was not passed on.", refused=True)
+    meter = Meter(streamed=answering.headers.get("content-type", "").startswith("text/event-stream"))
+    try:
+        await reply.start(answering.status, headers)
+        await _pass_body(reply, answering, Watch(patterns), meter, charges)
+    except ModelError as error:
+        raise NoWayError(str(error)) from error
+    finally:
+        usage = meter.finish()
+        for charge in charges:
+            charge.usage = usage
+
+
+async def _pass_body(reply: Reply, answering: Answering, watch: Watch, meter: Meter, charges: Sequence[Charge]) -> None:
+    """Pass the body on, piece by piece. Raises LeakError, ModelError."""
+    while piece := await answering.body.read():
+        for charge in charges:
+            charge.received(len(piece))
+        passed = watch.take(piece)
+        if passed is None:
+            raise LeakError("The provider's answer held the gateway's key: it was cut.", refused=True)
+        if passed:
+            await reply.send(passed)
+        meter.take(piece)
+    if rest := watch.rest():
+        await reply.send(rest)
