@@ -9,7 +9,6 @@ from hermes_iso.agents import Agent, Subagents
 from hermes_iso.config.model_choice import choose_fallbacks, choose_model, choose_models, choose_subagent_model
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_shapes import SubagentShape
-from hermes_iso.config.secrets import read_secrets
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.tool_rules import tool_policy
 from hermes_iso.profile_files import read_persona
@@ -48,7 +47,6 @@ class AgentMaker:
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
             fallbacks=choose_fallbacks(source, self.root, names=names, problems=self.problems),
             models=choose_models(source, self.root, names=names, problems=self.problems),
-            secrets=read_secrets(source, self.root, names=names, problems=self.problems),
             subagents=self._subagents(source, names),
             persona_file=self._persona_file(source),
         )
