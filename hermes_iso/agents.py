@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hermes_iso.credentials import Secret
+from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.errors import TurnError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
@@ -79,10 +79,10 @@ class Agent:
     ns: what stands for it in session keys: `main` for the root agent, else its id.
     persona: the first system text: personality, else the profile's SOUL.md, else the root's, else a built-in one.
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
+    egress: which hosts its turns may reach; without any it needs no door.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
     fallbacks: who answers at the model host, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
-    secrets: credentials that are put into the requests of those programs outside of the sandbox.
     """
 
     id: str
@@ -97,9 +97,9 @@ class Agent:
     max_iterations: int = 90
     fallbacks: tuple[ModelSettings, ...] = ()
     models: tuple[ModelSettings, ...] | None = None
-    secrets: tuple[Secret, ...] = ()
     subagents: Subagents = Subagents()
     persona_file: Path | None = None
+    egress: EgressRules = field(default_factory=EgressRules)
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from hermes_iso.config.egress_shapes import AgentEgressShape
 from hermes_iso.config.hermes_shapes import ModelShape
 from hermes_iso.config.shapes import Seconds, Shape, Switch, Texts, as_mapping, as_tools, not_nothing
 from hermes_iso.config.sizes import size_reader
@@ -94,4 +95,5 @@ class AgentShape(Shape):
     allow_soul_edit: Switch = False
     models: Annotated[Texts | None, BeforeValidator(not_nothing)] = None
     secrets: dict[str, SecretShape] = Field(default_factory=dict)
+    egress: AgentEgressShape = Field(default_factory=AgentEgressShape)
     sandbox: SandboxShape = Field(default_factory=SandboxShape)

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
+from hermes_iso.config.egress import read_egress
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.live_gateway import live_gateway
 from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config
-from hermes_iso.config.secrets import check_hidden, told_by_environment
+from hermes_iso.config.secrets import check_hidden, read_secrets, told_by_environment
 from hermes_iso.config.source import Names, Source, read_source, referred_names
 from hermes_iso.config.ties import warn_of_ties
 from hermes_iso.owners import fixed_uid
@@ -38,14 +39,13 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     referred |= told_by_environment(sources.values())
     profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
     maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
-    agents = {
-        name: maker.make(
-            source,
-            replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name)),
-            Names((source.env.values, root.env.values, environ)),
-        )
-        for name, source in sources.items()
-    }
+    agents = {}
+    for name, source in sources.items():
+        found = Names((source.env.values, root.env.values, environ))
+        secrets = read_secrets(source, root, names=found, problems=problems)
+        profile = replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name), secrets=secrets)
+        agents[name] = maker.make(source, profile, found)
+    egress = read_egress(home_map)
     names = Names((root.env.values, environ))
     check_hidden(sources.values(), profiles.values(), document, problems)
     home_map.check_rules()
@@ -54,7 +54,8 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     warn_of_ties(bindings, problems)
     return Config(
         home=root_home,
-        agents=agents,
+        agents={name: replace(agent, egress=egress.rules[name]) for name, agent in agents.items()},
+        resolve=egress.resolve,
         default_agent=default,
         routes=tuple(found.rule for found in rules.routes),
         bindings=bindings,

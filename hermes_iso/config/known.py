@@ -56,8 +56,6 @@ PLATFORM_SECRETS = {
 
 NOT_BUILT = (
     ("engines",),
-    ("egress",),
-    ("agents", "*", "egress"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
     ("agents", "*", "shared_paths"),

@@ -14,7 +14,6 @@ from hermes_iso.config.problems import ProblemList, key_text, numbered
 from hermes_iso.config.shown import Shown, binds_of, check_homes, check_shown
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import Document, KeyPath
-from hermes_iso.credentials import PLACEHOLDER
 from hermes_iso.held_names import HeldNames
 from hermes_iso.profiles import AGENT_DIRECTORIES, HERMES, HOME, WORKSPACE, Profile, is_within, locate_directories
 
@@ -62,7 +61,6 @@ class ProfileBuilder:
             binds=binds_of(self._further),
             path=tuple(filter(None, (self._path_entry(text, i) for i, text in numbered(sandbox.path)))),
             held=HeldNames(referred | own, self._handed_back(HeldNames(referred | own)) - own),
-            placeholders=tuple((name, PLACEHOLDER + name) for name in source.overlay.secrets),
             timezone=self._timezone(),
             limits=sandbox.limits(),
             background_timeout=sandbox.background_timeout,

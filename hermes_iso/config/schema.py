@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hermes_iso.agents import Agent
+from hermes_iso.broker.egress.dialing import Endpoint
 from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox.identity import HOST_UIDS
 
@@ -51,6 +52,7 @@ class Config:
     warnings: one sentence each, for `config check`, `doctor` and the log.
     host_uids: those of the host that a root gateway gives to sandboxes.
     reload_on_change: whether a gateway watches the home's files.
+    resolve: names that agents' doors find at an address of the operator's choice.
     """
 
     home: Path
@@ -69,3 +71,4 @@ class Config:
     thread_sessions_per_user: bool = False
     host_uids: range = HOST_UIDS
     reload_on_change: bool = False
+    resolve: Mapping[str, Endpoint] = field(default_factory=dict)

@@ -41,7 +41,12 @@ class Log:
 
 def make_agent(model: ModelSettings, **changes: Any) -> Agent:
     """Return an agent whose programs may use the model host."""
-    values: dict[str, Any] = {"models": (), "policy": ToolPolicy(), "persona": "", "profile": Profile("coder", Path("/nowhere"))}
+    values: dict[str, Any] = {
+        "models": (),
+        "policy": ToolPolicy(),
+        "persona": "",
+        "profile": Profile("coder", Path("/nowhere")),
+    }
     return Agent("coder", "coder", model, **(values | changes))
 
 

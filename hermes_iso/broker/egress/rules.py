@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from hermes_iso.broker.egress.names import AddressLiteralError, normal_host, port_number, split_port
 from hermes_iso.broker.egress.presets import PRESETS
 
+PRESET_NAMES = tuple(sorted(PRESETS))
 WEB_PORTS = frozenset({80, 443})
 """What an allowed host without a port means; a denied one means every port."""
 _TWO_READINGS = re.compile(r"%(?:2f|5c|25)|\\|//|[\x00-\x1f\x7f]", re.IGNORECASE)
@@ -45,8 +46,13 @@ class EgressRule:
     hosts: tuple[HostPattern, ...]
     methods: frozenset[str] | None = None
     paths: tuple[str, ...] | None = None
-    key: str = ""
-    place: str = ""
+    key: str = field(default="", compare=False)
+    place: str = field(default="", compare=False)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether the rule is about all requests to every host."""
+        return not self.limited and any(pattern.below and not pattern.name for pattern in self.hosts)
 
     @property
     def limited(self) -> bool:
@@ -102,8 +108,8 @@ class EgressRules:
 
     allow: tuple[EgressRule, ...] = ()
     deny: tuple[EgressRule, ...] = ()
-    key: str = "egress"
-    place: str = ""
+    key: str = field(default="egress", compare=False)
+    place: str = field(default="", compare=False)
 
     @property
     def opens(self) -> bool:
@@ -112,20 +118,22 @@ class EgressRules:
 
     def decide(self, host: str, port: int, method: str | None = None, path: str | None = None) -> Verdict:
         """Return the verdict on a request to a host in its one spelling; without a method, on a tunnel to it."""
+        allowing = next((rule for rule in self.allow if rule.allows(host, port, method, path)), None)
+        add = f'add the line  - "{host}:{port}"  to {self.key}.allow ({self.place})'
         for rule in self.deny:
             if rule.denies(host, port, method, path):
-                fix = f"remove {rule.written} from {self.key}.deny ({rule.place or self.place})"
+                remove = f"remove {rule.written} from {self.key}.deny ({rule.place})"
+                fix = remove if allowing else f"{remove}, and {add}"
                 return Verdict(False, _named(rule), f"{rule.key} denies {rule.written}", fix)
-        for rule in self.allow:
-            if rule.allows(host, port, method, path):
-                return Verdict(True, _named(rule), f"{rule.key} allows {rule.written}")
-        limits = [rule for rule in self.allow if rule.concerns(host, port)]
-        why = f"{self.key}.allow holds no rule for it"
-        if limits:
-            hidden = "; a tunnel hides what is asked" if method is None else ""
-            why = f"{limits[0].key} allows {limits[0].requests} alone, in plain HTTP{hidden}"
-        place = limits[0].place if limits else self.place
-        return Verdict(False, f"{why} ({place})" if place else why, why, f"{self.key}.allow: add the line  - {host}:{port}")
+        if allowing is not None:
+            return Verdict(True, _named(allowing), f"{allowing.key} allows {allowing.written}")
+        limited = next((rule for rule in self.allow if rule.concerns(host, port)), None)
+        if limited is None:
+            why = f"{self.key}.allow holds no rule for it"
+            return Verdict(False, f"{why} ({self.place})", why, add)
+        why = f"{limited.key} allows {limited.requests} alone, in plain HTTP"
+        why += "; a tunnel hides what is asked" if method is None else ""
+        return Verdict(False, f"{why} ({limited.place})", why, add)
 
 
 def parse_rule(
@@ -161,6 +169,8 @@ def clear_path(path: str) -> str | None:
 
 def _pattern(text: str, *, deny: bool) -> HostPattern:
     """Return the pattern of HOST, HOST:PORT, *.HOST:PORT, *, *:PORT. Raises ValueError."""
+    if "/" in text:
+        raise ValueError(f"{text[:80]!r} is an address of the web: write its host alone, HOST or HOST:PORT")
     host, port = split_port(text)
     ports = None if deny else WEB_PORTS
     if port is not None:
@@ -175,7 +185,7 @@ def _pattern(text: str, *, deny: bool) -> HostPattern:
     except AddressLiteralError as error:
         raise ValueError(f"{error}: rules are about names; egress.resolve may lead a name to an address") from error
     if "." not in name and port is None:
-        raise ValueError(f"{text[:80]!r} is neither a preset ({', '.join(sorted(PRESETS))}) nor a host with a domain or a port")
+        raise ValueError(f"{text[:80]!r} is neither a preset ({', '.join(PRESET_NAMES)}) nor a host with a domain or a port")
     return HostPattern(f".{name}" if below else name, below, ports)
 
 

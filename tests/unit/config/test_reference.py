@@ -13,7 +13,16 @@ from tests.support.homes import load
 
 PAGE = Path(__file__).parents[3] / "docs/reference/config.md"
 ROW = re.compile(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \| (.+) \|$", re.MULTILINE)
-PLACES = {"agents": ".<id>", "routes": "[]", "bindings": "[]", "profile_routes": "[]", "keys": ".<NAME>"}
+PLACES = {
+    "agents": ".<id>",
+    "routes": "[]",
+    "bindings": "[]",
+    "profile_routes": "[]",
+    "keys": ".<NAME>",
+    "secrets": ".<NAME>",
+    "allow": "[]",
+    "deny": "[]",
+}
 
 
 def written(pattern):
