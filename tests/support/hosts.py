@@ -59,12 +59,12 @@ def make_host(sender: Sender, agent: Agent, log: Log, budgets: Sequence[Budget] 
 
 @asynccontextmanager
 async def hosted(
-    sender: Sender, agent: Agent, log: Log, budgets: Sequence[Budget] = (), **more: Any
+    sender: Sender, agent: Agent, log: Log, budgets: Sequence[Budget] = (), *, connections: int = 32, **more: Any
 ) -> AsyncIterator[tuple[Opened, httpx.AsyncClient]]:
     """Serve a door with a model host; yields it, and a client that uses it as its proxy, as programs inside do."""
     host = make_host(sender, agent, log, budgets, **more)
     async with (
-        opened(EgressRules(), local=host.serve, virtual=frozenset({"model.local"}), total=1000) as door,
+        opened(EgressRules(), local=host.serve, virtual=frozenset({"model.local"}), connections=connections) as door,
         httpx.AsyncClient(proxy=door.url, base_url="http://model.local/v1", trust_env=False, timeout=30) as client,
     ):
         yield door, client
