@@ -130,13 +130,18 @@ class _Reader:
 
     def _value(self, name: str, shape: ValueFromShape) -> tuple[str | None, tuple[str, ...]]:
         """Return the value, or the command that tells it."""
-        given = [key for key in ValueFromShape.model_fields if getattr(shape, key) is not None]
+        written = self.document.get(*self.source.overlay_at, "secrets", name, "value_from") or {}
+        given = [key for key in ValueFromShape.model_fields if written.get(key) is not None]
         if len(given) != 1:
             self._wrong(name, "value_from", message=f"must hold one of file, command and env, found {len(given)}; correct it")
             return None, ()
         if shape.command is not None:
             return None, self._command(name, shape.command)
-        value = self._from_file(name, shape.file) if shape.file is not None else self._from_env(name, shape.env or "")
+        value = None  # also where what is written was no text, and is noted already
+        if shape.file is not None:
+            value = self._from_file(name, shape.file)
+        elif shape.env is not None:
+            value = self._from_env(name, shape.env)
         complaint = value_complaint(value) if value is not None else ""
         if complaint:
             self._wrong(name, "value_from", given[0], message=f"what it leads to {complaint}; correct it")
@@ -178,10 +183,12 @@ def _read_file(path: str) -> tuple[str, str]:
         descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         return f"can't be read ({error.strerror}); correct the path or its permissions", ""
-    with open(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             return "is not a file; name one", ""
         if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o077:
             return "is open to others; give it to the gateway's user alone: chmod 600", ""
-        return "", file.read(LONGEST + 2).decode("utf-8", "replace").strip()
+        return "", os.read(descriptor, LONGEST + 2).decode("utf-8", "replace").strip()
+    finally:
+        os.close(descriptor)

@@ -12,7 +12,7 @@ import trio
 from hermes_iso.broker.budgets import Budget, Charge
 from hermes_iso.broker.model_host.menu import Menu
 from hermes_iso.broker.model_host.offline import complete_offline
-from hermes_iso.broker.model_host.passing import LeakError, pass_on
+from hermes_iso.broker.model_host.passing import CutError, LeakError, pass_on
 from hermes_iso.broker.model_host.replies import Reply
 from hermes_iso.broker.model_host.upstream import Errand, FailedError
 from hermes_iso.errors import ModelError
@@ -35,10 +35,7 @@ class Answers:
             facts["tools_removed"] = list(question.removed)
         end = "cut"
         try:
-            async with self._charged(len(question.raw)) as charges:
-                facts["model"] = await self._answer(reply, errand, charges)
-                usage = charges[0].usage
-                facts |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+            await self._answer_in_time(reply, errand, facts)
             end = "ended"
         except LeakError as error:
             end = "leak"
@@ -49,6 +46,18 @@ class Answers:
             raise
         finally:
             await self._log.add_last("model_hosted", **facts, seconds=round(trio.current_time() - began, 4), end=end)
+
+    async def _answer_in_time(self, reply: Reply, errand: Errand, facts: dict[str, Any]) -> None:
+        """Answer before the deadline; add who did, and what it cost, to `facts`. Raises FailedError, ModelError, NoWayError."""
+        with trio.move_on_at(errand.deadline):
+            async with self._charged(len(errand.question.raw)) as charges:
+                facts["model"] = await self._answer(reply, errand, charges)
+                usage = charges[0].usage
+                facts |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+            return
+        if reply.started:
+            raise CutError("The turn's time was over before the answer was.")
+        raise ModelError("timeout", "The turn's time was over before its model could answer: try again.")
 
     async def _answer(self, reply: Reply, errand: Errand, charges: Sequence[Charge]) -> str:
         """Answer; return the name of the model that did. Raises FailedError, ModelError, NoWayError."""

@@ -11,8 +11,6 @@ import json
 from collections.abc import Mapping
 from http import HTTPStatus
 
-import trio
-
 from hermes_iso.broker.egress.door import LocalExchange
 from hermes_iso.broker.model_host.answering import Answers
 from hermes_iso.broker.model_host.asking import BadBodyError, read_question
@@ -57,18 +55,14 @@ class ModelHost:
             await reply.error(status, str(failure), parts=failure.parts, headers=passed_back(failure.headers))
 
     async def _answer(self, reply: Reply, exchange: LocalExchange, endpoint: Endpoint) -> None:
-        """Read the question and have it answered before the turn's time is over."""
-        with trio.move_on_at(self._deadline):
-            headers = _headers(exchange)
-            question = read_question(await _read_body(exchange, headers), self._menu.models, self._menu.refused)
-            if not endpoint.serves(question.settings):
-                dialect, model = dialect_of(question.settings), question.settings.model
-                there = served_paths({model: question.settings})
-                raise BadBodyError(f"The model {model} speaks {dialect}'s dialect and is not here: there are {there}.", 404)
-            await self._answers.give(reply, Errand(self._sender, endpoint, question, headers, self._deadline))
-            return
-        if not reply.started:
-            raise ModelError("timeout", "The turn's time was over before its model could answer: try again.")
+        """Read the question and have it answered."""
+        headers = _headers(exchange)
+        question = read_question(await _read_body(exchange, headers), self._menu.models, self._menu.refused)
+        if not endpoint.serves(question.settings):
+            dialect, model = dialect_of(question.settings), question.settings.model
+            there = served_paths({model: question.settings})
+            raise BadBodyError(f"The model {model} speaks {dialect}'s dialect and is not here: there are {there}.", 404)
+        await self._answers.give(reply, Errand(self._sender, endpoint, question, headers, self._deadline))
 
     async def _serve_lists(self, reply: Reply, method: str, target: str) -> None:
         """Answer what is about the models themselves, and what there is nothing at."""

@@ -14,12 +14,16 @@ from hermes_iso.broker.watching import Watch, spellings
 from hermes_iso.errors import ModelError
 
 
-class LeakError(NoWayError):
+class CutError(NoWayError):
+    """An answer that has begun can't be brought to its end."""
+
+
+class LeakError(CutError):
     """An answer carried a value back that a guest must not have: it was cut before that."""
 
 
 async def pass_on(reply: Reply, answering: Answering, charges: Sequence[Charge]) -> None:
-    """Pass an answer on. Raises NoWayError when it can't be brought to its end: LeakError when it held the key."""
+    """Pass an answer on. Raises CutError when it can't be brought to its end: LeakError when it held the key."""
     settings = answering.settings
     patterns = spellings(filter(None, (settings.api_key, *settings.headers.values())))
     headers = passed_back(answering.headers)
@@ -30,7 +34,7 @@ async def pass_on(reply: Reply, answering: Answering, charges: Sequence[Charge])
         await reply.start(answering.status, headers)
         await _pass_body(reply, answering, Watch(patterns), meter, charges)
     except ModelError as error:
-        raise NoWayError(str(error)) from error
+        raise CutError(str(error)) from error
     finally:
         usage = meter.finish()
         for charge in charges:
