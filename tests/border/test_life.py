@@ -13,7 +13,16 @@ import anyio
 import pytest
 
 from hermes_iso_sandbox import Bind, GuestDiedError, PoolLimits, SandboxError, SandboxPool, SandboxTimeoutError, wire
-from tests.support.pools import adopted_orphans, descendants, echo_request, living, output_of, run_pool, simple_confinement
+from tests.support.pools import (
+    adopted_orphans,
+    descendants,
+    echo_request,
+    living,
+    named,
+    output_of,
+    run_pool,
+    simple_confinement,
+)
 
 BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
 
@@ -142,7 +151,7 @@ def test_sandbox_that_dies_fails_its_turns_and_comes_back(tmp_path: Path, backen
         await pool.warm(two)
         before = descendants(os.getpid())
         await pool.warm(one)
-        of_one = [pid for pid in descendants(os.getpid()) - before if Path(f"/proc/{pid}/comm").read_text().strip() == which]
+        of_one = named(which) - before
         async with pool.lease(two, session="s") as other:
             async with pool.lease(one, session="s") as lease:
                 os.kill(*of_one, signal.SIGKILL)
@@ -332,7 +341,6 @@ def test_turns_that_come_at_once_after_a_death_share_one_new_sandbox(tmp_path: P
                 for number in range(12):
                     tasks.start_soon(turn, number)
             assert pool.statistics()["sandboxes"] == 1
-            names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in descendants(os.getpid()) - before]
-            assert names.count("cat") == 1
+            assert len(named("cat") - before) == 1
 
     run_pool(scenario)

@@ -11,7 +11,7 @@ import pytest
 
 from hermes_iso_sandbox import Confinement, DataFile, SandboxPool, wire
 from hermes_iso_sandbox.errors import GuestDiedError, SandboxError
-from tests.support.pools import descendants, echo_request, output_of, run_pool, simple_confinement
+from tests.support.pools import descendants, echo_request, named, output_of, run_pool, simple_confinement
 
 pytestmark = pytest.mark.sandbox
 
@@ -28,18 +28,6 @@ async def answer_of(pool: SandboxPool, confinement: Confinement, source: str) ->
         done = await lease.receive()
         assert isinstance(done, wire.TurnDone), done
         return done.text
-
-
-def named(name: str) -> set[int]:
-    """Return the pids of this process's descendants with a name as the kernel keeps it."""
-    found = set()
-    for pid in descendants(os.getpid()):
-        try:
-            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
-                found.add(pid)
-        except OSError:
-            continue
-    return found
 
 
 SCAN = """

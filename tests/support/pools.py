@@ -110,6 +110,18 @@ def descendants(pid: int) -> set[int]:
     return found - {pid}
 
 
+def named(name: str) -> set[int]:
+    """Return the pids of this process's descendants with a name as the kernel keeps it."""
+    found = set()
+    for pid in descendants(os.getpid()):
+        try:
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                found.add(pid)
+        except OSError:
+            continue
+    return found
+
+
 @contextlib.contextmanager
 def adopted_orphans() -> Iterator[Callable[[], set[int]]]:
     """Become the parent of orphaned descendants; give a function that reaps the dead ones and returns those that live."""
