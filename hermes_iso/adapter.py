@@ -10,7 +10,8 @@ import trio
 from hermes_iso.messages import Inbound, Outbound, Progress, Receipt
 
 Relay = Callable[[Progress], Awaitable[None]]
-"""Takes what a running turn shows before its answer. Called in order, from the turn's own task."""
+"""Takes what a running turn shows before its answer. Called in order, never twice at a time; a subagent's tools come from
+tasks of their own."""
 
 
 class Line(Protocol):

@@ -1,8 +1,8 @@
-"""The admin socket: `chat` and `exec` for the command line, through the gateway that already runs on a home.
+"""The admin socket: the command line's way to the gateway that already runs on a home.
 
 One connection, one request: a line of JSON, for `exec` with stdin, stdout and stderr beside it as descriptors. Answers are
-lines too: {"progress": …} as a turn runs, then {"outbound": …}, {"exit": N} or {"error": {"kind", "message"}}. Who hangs up
-cancels. Only the gateway's own user and root may ask, and the kernel says who asks.
+lines too: {"progress": …} as a turn runs, then {"outbound": …}, {"exit": N}, {"done": …} for what `admin_operations` does, or
+{"error": {"kind", "message"}}. Who hangs up cancels. Only the gateway's own user and root may ask: the kernel says who asks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,17 +21,27 @@ from typing import Any, Protocol
 import structlog
 import trio
 
+from hermes_iso.admin_operations import OPERATIONS, Controlled
 from hermes_iso.admin_socket import (
     AdminProtocolError,
     Lines,
     bind_admin,
     connect_admin,
+    peer_pid,
     peer_uid,
     receive_request,
     send_request,
 )
 from hermes_iso.background import Background
-from hermes_iso.errors import ConfigError, DrainingError, GatewayGoneError, HermesIsoError, RouteRejectedError, UsageError
+from hermes_iso.errors import (
+    ConfigError,
+    DrainingError,
+    GatewayGoneError,
+    HermesIsoError,
+    Problem,
+    RouteRejectedError,
+    UsageError,
+)
 from hermes_iso.history import clean_text
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, Usage
 from hermes_iso_sandbox.errors import SandboxError, SandboxTimeoutError, UnsupportedSandboxError
@@ -53,7 +64,7 @@ _KINDS: tuple[tuple[str, type[Exception]], ...] = (
 """How an exception is called in an error line, the narrower before the wider."""
 
 
-class AdminLine(Protocol):
+class AdminLine(Controlled, Protocol):
     """What the socket asks of the gateway."""
 
     async def handle(
@@ -94,8 +105,7 @@ async def _serve_client(gateway: AdminLine, stream: trio.SocketStream) -> None:
             try:
                 await _answer(gateway, stream, fds, send)
             except (HermesIsoError, SandboxError, AdminProtocolError) as error:
-                kind = next(kind for kind, cls in _KINDS if isinstance(error, cls))
-                await send({"error": {"kind": kind, "message": str(error)}})
+                await send({"error": _error_line(error)})
             except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                 raise
             except Exception:  # noqa: BLE001  # one request must not end the gateway
@@ -124,8 +134,10 @@ async def _answer(gateway: AdminLine, stream: trio.SocketStream, fds: list[int],
             await _chat(gateway, request, send)
         elif operation == "exec":
             await _exec(gateway, request, fds, send)
+        elif isinstance(operation, str) and operation in OPERATIONS:
+            await send({"done": await OPERATIONS[operation](gateway)})
         else:
-            raise AdminProtocolError("The op of a request must be chat or exec.")
+            raise AdminProtocolError(f"The op of a request must be chat, exec, {', '.join(OPERATIONS)}.")
 
 
 async def _cancel_at_hang_up(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
@@ -203,22 +215,36 @@ class AdminClient:
         self, agent: str, argv: Sequence[str], *, stdio: tuple[int, int, int], timeout: float | None = None
     ) -> int:
         """Run a command in an agent's sandbox. Cancelling kills it. Raises what Gateway.exec_command raises."""
-
-        async def relay(progress: Progress) -> None:
-            raise AdminProtocolError(f"An exec has no progress, found {progress.kind}.")
-
-        answer = await self._ask({"op": "exec", "agent": agent, "argv": list(argv), "timeout": timeout}, stdio, relay)
+        answer = await self._ask({"op": "exec", "agent": agent, "argv": list(argv), "timeout": timeout}, stdio, _no_progress)
         status: int = answer["exit"]
         return status
+
+    async def operate(self, operation: str) -> dict[str, Any]:
+        """Have one of `admin_operations` done and return its answer. Raises what that raises, UsageError."""
+        answer = await self._ask({"op": operation}, (), _no_progress)
+        done: dict[str, Any] = answer["done"]
+        return done
+
+    async def drain(self, timeout: float) -> dict[str, Any]:
+        """Have the gateway drain and end; return what ran then, once its process has ended.
+
+        Raises UsageError, GatewayGoneError when it has not ended after `timeout` seconds.
+        """
+        async with self._connected() as stream:
+            pid = peer_pid(stream)
+            with open(os.pidfd_open(pid), "rb", buffering=0) if pid else nullcontext() as process:
+                answer = await self.operate("drain")
+                with trio.move_on_after(timeout):
+                    if process is not None:
+                        await trio.lowlevel.wait_readable(process)
+                    return answer
+        raise GatewayGoneError(f"The gateway has not ended within {timeout:g} s: its log says what it waits for.")
 
     async def _ask(
         self, request: dict[str, Any], fds: tuple[int, ...], relay: Callable[[Progress], Awaitable[None]]
     ) -> dict[str, Any]:
         """Send a request and return the line that ends its answer."""
-        stream = await connect_admin(self._directory)
-        if stream is None:
-            raise UsageError("The gateway has stopped meanwhile: start it again, or ask without it.")
-        async with stream:
+        async with self._connected() as stream:
             try:
                 await send_request(stream, request, fds)
                 lines = Lines(stream)
@@ -232,6 +258,15 @@ class AdminClient:
             except (trio.BrokenResourceError, AdminProtocolError) as error:
                 raise GatewayGoneError(f"The gateway's answer broke off: {error}") from error
         raise GatewayGoneError("The gateway stopped before it answered.")
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[trio.SocketStream]:
+        """Connect for as long as the body takes. Raises UsageError when the gateway is gone."""
+        stream = await connect_admin(self._directory)
+        if stream is None:
+            raise UsageError("The gateway has stopped meanwhile: start it again, or ask without it.")
+        async with stream:
+            yield stream
 
 
 async def find_gateway(home: Path) -> AdminClient | None:
@@ -247,8 +282,21 @@ async def find_gateway(home: Path) -> AdminClient | None:
     return AdminClient(directory)
 
 
+async def _no_progress(progress: Progress) -> None:
+    raise AdminProtocolError(f"Only a chat has progress, found {progress.kind}.")
+
+
+def _error_line(error: Exception) -> dict[str, Any]:
+    """Return the error line that stands for an exception."""
+    kind = next(kind for kind, cls in _KINDS if isinstance(error, cls))
+    problems = [asdict(problem) for problem in error.problems] if isinstance(error, ConfigError) else None
+    return {"kind": kind, "message": str(error), **({"problems": problems} if problems else {})}
+
+
 def _error_of(value: dict[str, Any]) -> Exception:
     """Return the exception that an error line stands for."""
     kind, message = value.get("kind"), str(value.get("message"))
     cls = next((cls for name, cls in _KINDS if name == kind), HermesIsoError)
-    return HermesIsoError(message) if cls is ConfigError else cls(message)
+    if cls is ConfigError:
+        return ConfigError([Problem(**problem) for problem in value["problems"]])
+    return cls(message)

@@ -67,9 +67,19 @@ async def connect_admin(directory: Path) -> trio.SocketStream | None:
 
 def peer_uid(stream: trio.SocketStream) -> int:
     """Return the uid of the process that connected, as the kernel knows it."""
+    return _peer(stream)[1]
+
+
+def peer_pid(stream: trio.SocketStream) -> int:
+    """Return the pid of the process at the other end, as the kernel knows it; 0 when it is of another pid namespace."""
+    return _peer(stream)[0]
+
+
+def _peer(stream: trio.SocketStream) -> tuple[int, int, int]:
+    """Return pid, uid and gid of the other end. Source: unix(7)."""
     credentials = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid
+    pid, uid, gid = struct.unpack("3i", credentials)
+    return pid, uid, gid
 
 
 async def receive_request(stream: trio.SocketStream, fds: list[int]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hermes_iso.errors import TurnError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
 from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
@@ -35,6 +36,40 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Subagents:
+    """How far an agent may delegate in one turn.
+
+    max_depth: how deep subagents of subagents go, 0 for none at all. max_children: subagents of one turn in all, those of its
+    subagents among them. model: who answers them; None is the model of whoever delegates.
+    """
+
+    max_depth: int = 1
+    max_children: int = 5
+    model: ModelSettings | None = None
+
+
+class Allowance:
+    """How many subagents a turn and all turns below it may still have."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.left = count
+
+    def take(self, wanted: int) -> int:
+        """Take the right to so many subagents and return the number of the first. Raises TurnError(too_many): none is taken."""
+        if wanted > self.left:
+            rest = f"ask for at most {self.left} more" if self.left else "do the rest yourself"
+            raise TurnError(
+                "too_many",
+                f"A turn of this agent may have {self.count} subagents in all, {self.count - self.left} of them are used"
+                f" and {wanted} were asked for: {rest}.",
+            )
+        first = self.count - self.left + 1
+        self.left -= wanted
+        return first
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     """One agent, ready to serve.
 
@@ -53,11 +88,12 @@ class Agent:
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
+    subagents: Subagents = Subagents()
 
     @property
     def needs(self) -> Needs:
         """What the agent's own grant needs of its sandbox, over all platforms."""
-        return needs_of(self.policy.widest(TOOLS))
+        return needs_of(self.policy.grant(TOOLS))
 
     def confinement(self) -> Confinement:
         """Return what every process of this agent may touch, from the files as they stand now. Raises ConfigError."""

@@ -25,8 +25,8 @@ def explain(agent: Agent, landlock: int | None) -> JsonObject:
     known = sorted(KNOWN_TOOLS)
     return {
         "agent": agent.id,
-        "granted": list(agent.policy.widest(TOOLS)),
-        "denied": {name: layer for name in known if (layer := agent.policy.layer(name))},
+        "granted": list(agent.policy.grant(TOOLS)),
+        "denied": {name: layer for name in known if (layer := agent.policy.refusal(name))},
         "not_offered": [name for name in known if name not in TOOLS],
         "kernel": _kernel(agent, landlock),
     }
@@ -47,11 +47,11 @@ def explain_tool(agent: Agent, tool: str, landlock: int | None) -> JsonObject:
 
 def _sentence(agent: Agent, tool: str) -> str:
     """Say what holds for one tool."""
-    if layer := agent.policy.layer(tool):
-        return f"{tool} is denied to agent {agent.id} by {layer}."
+    if layer := agent.policy.refusal(tool):
+        return f"{tool} is denied to agent {agent.id} by layer {layer}."
     if tool not in TOOLS:
         return f"{tool} is not offered: agent {agent.id} is not denied it, but its engine, {agent.engine}, does not have it."
-    without = {name: layer for name in agent.policy.by_platform if (layer := agent.policy.layer(tool, name))}
+    without = {name: layer for name in agent.policy.platforms if (layer := agent.policy.refusal(tool, name))}
     where = "; not on " + ", ".join(f"{name} ({layer})" for name, layer in without.items()) if without else " on every platform"
     return f"{tool} is granted to agent {agent.id}{where}."
 
@@ -67,8 +67,8 @@ def _kernel(agent: Agent, landlock: int | None) -> JsonObject:
         "landlock": landlock,
         "narrowed_by_platform": {
             platform: _narrowed(agent, platform, confinement, landlock)
-            for platform in agent.policy.by_platform
-            if agent.policy.grant(TOOLS, platform) != agent.policy.widest(TOOLS)
+            for platform in agent.policy.platforms
+            if agent.policy.grant(TOOLS, platform) != agent.policy.grant(TOOLS)
         },
     }
 
@@ -76,10 +76,11 @@ def _kernel(agent: Agent, landlock: int | None) -> JsonObject:
 def _narrowed(agent: Agent, platform: str, confinement: Confinement, landlock: int | None) -> JsonObject:
     """Return what is left of the sandbox for turns of a platform; `refused` where the kernel can't narrow them so."""
     granted = agent.policy.grant(TOOLS, platform)
+    taken = (agent.policy.refusal(tool, platform) for tool in agent.policy.grant(TOOLS) if tool not in granted)
     narrowing: Narrowing = agent.narrowing(granted)
     found = {
         "granted": list(granted),
-        "layer": agent.policy.listed_at.get(platform, ""),
+        "layer": ", ".join(dict.fromkeys(taken)),
         **_rights(
             execute=confinement.execute and narrowing.execute,
             writable=[path for path in confinement.writable if path not in narrowing.read_only],

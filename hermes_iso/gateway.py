@@ -6,6 +6,7 @@ receive (adapter) -> route -> open session -> grant -> lease a process -> conver
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -17,7 +18,10 @@ from hermes_iso.admin import serve_admin
 from hermes_iso.config.schema import Config
 from hermes_iso.delivery import Deliver, deliver_once, outbound_of, refusal_of
 from hermes_iso.errors import DrainingError, TurnError, UsageError
+from hermes_iso.file_watch import reload_on_change
+from hermes_iso.generation import Change, Generation, Generations
 from hermes_iso.messages import Inbound, Receipt
+from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
 from hermes_iso.services import Pool, Services, open_services
 from hermes_iso.work import Work, command_environment
@@ -29,14 +33,19 @@ STOP_TIMEOUT = 10.0
 
 
 @asynccontextmanager
-async def open_gateway(config: Config, pool: Pool | None = None, *, admin: bool = True) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    config: Config, pool: Pool | None = None, *, admin: bool = True, controls: Controls | None = None
+) -> AsyncIterator[Gateway]:
     """Open a gateway on a home: lock, databases, journal, model broker, sandboxes, admin socket.
 
     pool: another pool than the usual one, not yet entered. admin: whether commands elsewhere may use this gateway.
+    controls: how it reads its home again and is told to end; without them it can do neither.
     Raises HomeBusyError, UsageError. On leaving, every process of every turn is dead and all records are written.
     """
     async with open_services(config, pool) as services:
-        gateway = Gateway(config, services)
+        gateway = Gateway(config, services, controls)
+        if controls is not None:
+            services.background.start_soon(reload_on_change, gateway)
         if admin:
             await services.background.start(serve_admin, gateway, services.records.directory)
         yield gateway
@@ -45,13 +54,30 @@ async def open_gateway(config: Config, pool: Pool | None = None, *, admin: bool 
 class Gateway:
     """Takes messages through the line; any number at once."""
 
-    def __init__(self, config: Config, services: Services) -> None:
-        self.config = config
+    def __init__(self, config: Config, services: Services, controls: Controls | None = None) -> None:
+        self._generations = Generations(config)
         self._services = services
-        self._router = Router(config)
+        self._controls = controls
+        self._reloader = Reloader(services, self._generations)
+        self.started = time.time()
         self._draining = False
         self._handling = 0
         self._idle = trio.Event()
+
+    @property
+    def generation(self) -> Generation:
+        """What is served now."""
+        return self._generations.current
+
+    @property
+    def config(self) -> Config:
+        """The config that is served now."""
+        return self.generation.config
+
+    @property
+    def router(self) -> Router:
+        """The routes that count now."""
+        return self.generation.router
 
     async def handle(self, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
         """Take one message through the line. Cancelling it ends the turn's processes first.
@@ -60,22 +86,26 @@ class Gateway:
         failure is an Outbound with `error`.
         """
         self._check_open()
-        route = self._router.route(inbound)
-        agent = self.config.agents[route.agent]
+        with self._counted() as generation:
+            return await self._take(generation, inbound, deliver, relay)
+
+    async def _take(self, generation: Generation, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
+        """Take one message through the line, by one generation from its first step to its last."""
+        route = generation.router.route(inbound)
+        agent = generation.config.agents[route.agent]
         turn_id = inbound.turn_id or secrets.token_hex(12)
         records = self._services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
-        with self._counted():
-            try:
-                async with records.sessions.open(turn_id, inbound, route) as turn:
-                    work = Work.granted(turn, agent, relay=relay, log=log)
-                    outcome = await self._services.runner.run(work)
-                    if outcome.error is None:
-                        await records.sessions.keep(turn, outcome.messages)
-                    outbound = outbound_of(outcome, route, turn_id=turn_id, session_id=turn.session_id)
-                    return await deliver_once(outbound, deliver, log=log)
-            except TurnError as error:
-                return await deliver_once(refusal_of(error, inbound, route, turn_id=turn_id), deliver, log=log)
+        try:
+            async with records.sessions.open(turn_id, inbound, route) as turn:
+                work = Work.granted(turn, agent, relay=relay, log=log)
+                outcome = await self._services.runner.run(work)
+                if outcome.error is None:
+                    await records.sessions.keep(turn, outcome.messages)
+                outbound = outbound_of(outcome, route, turn_id=turn_id, session_id=turn.session_id)
+                return await deliver_once(outbound, deliver, log=log)
+        except TurnError as error:
+            return await deliver_once(refusal_of(error, inbound, route, turn_id=turn_id), deliver, log=log)
 
     async def exec_command(
         self, agent: str, argv: Sequence[str], *, stdio: tuple[int, int, int], timeout: float | None = None
@@ -85,17 +115,41 @@ class Gateway:
         Raises UsageError for an agent that is not served, DrainingError, ConfigError, SandboxTimeoutError, SandboxError.
         """
         self._check_open()
-        found = self.config.agents.get(agent)
-        if found is None:
-            why = self.config.not_served.get(agent, f"there are: {', '.join(self.config.agents)}")
-            raise UsageError(f"No agent {agent!r} is served here: {why}.")
-        with self._counted():
+        with self._counted() as generation:
+            config = generation.config
+            found = config.agents.get(agent)
+            if found is None:
+                why = config.not_served.get(agent, f"there are: {', '.join(config.agents)}")
+                raise UsageError(f"No agent {agent!r} is served here: {why}.")
             confinement, env = found.confinement(), command_environment(found)
             return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
 
     def interrupt(self, agent: str, session_id: str) -> int:
         """Ask a session's turn to stop soon; returns how many turns that were."""
         return self._services.runner.interrupt(agent, session_id)
+
+    async def reload(self, why: str) -> Change:
+        """Serve what the home says now; turns that run end as they began. `why` names who asked, for the log.
+
+        Raises ConfigError, UsageError, SandboxError, DrainingError; then nothing has changed.
+        """
+        self._check_open()
+        return await self._reloader.reload(self._controlled().load, why=why)
+
+    @property
+    def last_reload(self) -> LastReload | None:
+        """How the latest reload went."""
+        return self._reloader.last
+
+    def stop(self) -> None:
+        """Have whoever started this gateway drain and end it. Raises UsageError when it serves one command alone."""
+        self._controlled().stop.set()
+
+    def _controlled(self) -> Controls:
+        """Return what this gateway may do with itself."""
+        if self._controls is None:
+            raise UsageError("This gateway serves one command alone: there is nothing to reload or to stop.")
+        return self._controls
 
     async def drain(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Take no new turns, wait for those that run, then end what is left. May be called again with less patience."""
@@ -109,13 +163,18 @@ class Gateway:
                 await self._idle.wait()
 
     def statistics(self) -> Mapping[str, Any]:
-        """Return what /health/detailed tells: whether it drains, turns that run, and the pool's counts."""
+        """Return what /health/detailed tells: whether it drains, turns that run or wait, and the pool's counts."""
         return {
             "draining": self._draining,
             "handling": self._handling,
             "turns": self._services.runner.running,
+            "queued": self._services.records.sessions.waiting,
             "pool": dict(self._services.pool.statistics()),
         }
+
+    def turns_of(self, agent: str) -> int:
+        """Return how many turns of an agent run now."""
+        return self._services.runner.running_of(agent)
 
     def _check_open(self) -> None:
         """Raise DrainingError when no new turn is taken."""
@@ -123,11 +182,12 @@ class Gateway:
             raise DrainingError("The gateway is about to stop and takes no new messages: try again in a moment.")
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count what drain() waits for."""
+    def _counted(self) -> Iterator[Generation]:
+        """Give the current generation, and count what drain() and the end of that generation wait for."""
         self._handling += 1
         try:
-            yield
+            with self._generations.hold() as generation:
+                yield generation
         finally:
             self._handling -= 1
             if self._draining and not self._handling:

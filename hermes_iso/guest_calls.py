@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
-from hermes_iso.broker.capabilities import ProcessBroker
 from hermes_iso.broker.door import ModelDoor
 from hermes_iso.errors import ModelError, TurnError
 from hermes_iso.history import message_size
@@ -23,14 +22,30 @@ UNREAD_ANSWERS = 4
 """Answers that a guest may leave unread: each can hold a frame's worth of memory."""
 
 
+class Broker(Protocol):
+    """Answers one method; it checks by itself whether the turn may ask that."""
+
+    async def answer(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return what the guest is told. Raises TurnError, SandboxError."""
+
+
 class GuestCalls:
     """Takes the broker calls of one turn, checks what they name, and sends the answers."""
 
-    def __init__(self, lease: LeaseLike, nursery: trio.Nursery, *, models: ModelDoor, processes: ProcessBroker) -> None:
+    def __init__(
+        self,
+        lease: LeaseLike,
+        nursery: trio.Nursery,
+        *,
+        models: ModelDoor,
+        processes: Broker,
+        delegation: Broker,
+    ) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models
         self._processes = processes
+        self._delegation = delegation
         self._working = 0
         self._unread = 0
 
@@ -85,4 +100,6 @@ class GuestCalls:
                 return await self._models.answer(call.params, on_text)
             case "process":
                 return await self._processes.answer(call.params)
+            case "delegate":
+                return await self._delegation.answer(call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

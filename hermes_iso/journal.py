@@ -74,6 +74,10 @@ class TurnLog:
         self._seq = 0
         self._tool_events = 0
 
+    def below(self, turn_id: str) -> TurnLog:
+        """Return where the entries of a turn go that this one delegated."""
+        return TurnLog(self._journal, turn_id, self._agent, self._session_key)
+
     async def add(self, kind: str, **data: Any) -> None:
         """Record an event. `data` is JSON: sizes, names, durations, statuses, and never the text of a message."""
         self._seq += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
@@ -41,12 +42,29 @@ class PoolLike(Protocol):
 
 
 class Leash:
-    """How others can end a turn that runs: cancel `scope`, or set `interrupt`, after which it has `grace` seconds."""
+    """How others can end a turn that runs: cancel `scope`, or set `interrupt`, after which it has `grace` seconds.
 
-    def __init__(self, timeout: float, grace: float) -> None:
+    patience: seconds that it waits for a turn process at most, where that is less than its timeout. waits: whether it does now.
+    """
+
+    def __init__(self, timeout: float, grace: float, patience: float = math.inf) -> None:
         self.grace = grace
         self.scope = trio.CancelScope(deadline=trio.current_time() + timeout)
         self.interrupt = trio.Event()
+        self.waits = False
+        self._patience = patience
+        self._deadline = self.scope.deadline
+
+    def wait_for_place(self) -> None:
+        """Let patience count until there is a turn process."""
+        end = trio.current_time() + self._patience
+        self.waits = end < self._deadline
+        self.scope.deadline = min(self._deadline, end)
+
+    def take_place(self) -> None:
+        """Let the timeout alone count from now on."""
+        self.waits = False
+        self.scope.deadline = self._deadline
 
     async def pass_on_interrupt(self, lease: LeaseLike) -> None:
         """Wait for an interrupt, tell the guest, and give it a moment to end by itself."""

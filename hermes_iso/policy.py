@@ -1,45 +1,80 @@
-"""ToolPolicy: which tools an agent may call; pure, and a deny at any level beats every allow."""
+"""ToolPolicy: which tools an agent may call; pure. Layers, from the gateway down to a subagent, that can only narrow.
+
+Each layer is a filter of its own: what it grants hangs on nothing but its own lists, and a tool is granted when every layer
+grants it. So a deny at any layer beats every allow at any other, and no layer can give what another one took.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one authority says about tools, by the names of Hermes' tools: profile, also_allow, allow, deny, in this order.
+
+    name: gateway, agent, session or subagent.
+    profile: what the layer begins with; None begins with every tool. also_allow: what is added to that.
+    allow: what may stay of it; None lets all of it stay, an empty set nothing.
+    by_platform: what may stay for messages of a platform that has a list.
+    deny: what is taken away in the end.
+    places: for people, where each of these is written: the key, then FILE:LINE. Looked up as `profile`, `allow`,
+    `deny TOOL` and `on PLATFORM`.
+    """
+
+    name: str
+    profile: frozenset[str] | None = None
+    also_allow: frozenset[str] = frozenset()
+    allow: frozenset[str] | None = None
+    by_platform: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    deny: frozenset[str] = frozenset()
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def refusal(self, tool: str, platform: str = "") -> str:
+        """Say what of this layer keeps a tool from messages of a platform, or return '' when nothing does."""
+        if tool in self.deny:
+            return self._said(f"deny {tool}", "a deny")
+        if self.profile is not None and tool not in self.profile | self.also_allow:
+            return self._said("profile", "a tool profile that does not hold it")
+        if self.allow is not None and tool not in self.allow:
+            return self._said("allow", "a list of allowed tools that does not hold it")
+        listed = self.by_platform.get(platform)
+        if listed is not None and tool not in listed:
+            return self._said(f"on {platform}", "a platform's list that does not hold it")
+        return ""
+
+    def _said(self, key: str, otherwise: str) -> str:
+        """Name the layer and the place of one of its steps."""
+        return f"{self.name}: {self.places.get(key, otherwise)}"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolPolicy:
-    """The tools an agent may call, by the names of Hermes' tools.
+    """The layers that decide about an agent's tools, the outermost first. Without any, everything is granted."""
 
-    allow: None permits every tool that is not denied; an empty set permits none.
-    deny: forbidden everywhere, whatever any allow says.
-    by_platform: where a platform has an entry it takes the place of `allow` for messages of that platform.
-    denied_at, listed_at: for people, where a tool is denied and where a platform's list stands: the key, then FILE:LINE.
-    """
-
-    allow: frozenset[str] | None = None
-    deny: frozenset[str] = frozenset()
-    by_platform: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    denied_at: Mapping[str, str] = field(default_factory=dict, compare=False)
-    listed_at: Mapping[str, str] = field(default_factory=dict, compare=False)
+    layers: tuple[Layer, ...] = ()
 
     def grant(self, offered: Iterable[str], platform: str = "") -> tuple[str, ...]:
-        """Return what is left of `offered` for one turn, each name once, in the order offered."""
-        allowed = self.by_platform.get(platform, self.allow)
-        return tuple(name for name in dict.fromkeys(offered) if (allowed is None or name in allowed) and name not in self.deny)
+        """Return what is left of `offered` for one turn, each name once, in the order offered.
 
-    def widest(self, offered: Iterable[str]) -> tuple[str, ...]:
-        """Return what of `offered` is granted on at least one platform: what the agent's sandbox has to allow."""
-        offered = tuple(dict.fromkeys(offered))
-        granted = {name for platform in ("", *self.by_platform) for name in self.grant(offered, platform)}
-        return tuple(name for name in offered if name in granted)
-
-    def layer(self, name: str, platform: str = "") -> str:
-        """Name what keeps a tool from messages of a platform, or return '' when it is granted there.
-
-        Without a platform: what keeps it from all of them.
+        Without a platform: what is granted where no platform's list narrows it, which holds every other grant.
         """
-        if name in self.deny:
-            return self.denied_at.get(name, "a deny")
-        if self.grant([name], platform) or (not platform and self.widest([name])):
-            return ""
-        return self.listed_at.get(platform, "a list of allowed tools that does not hold it")
+        return tuple(name for name in dict.fromkeys(offered) if not self.refusal(name, platform))
+
+    def refusal(self, tool: str, platform: str = "") -> str:
+        """Name the layer that keeps a tool from messages of a platform and where it says so, or '' when it is granted.
+
+        A layer that denies the tool is named before one whose list just does not hold it.
+        """
+        denying = (layer for layer in self.layers if tool in layer.deny)
+        return next(filter(None, (layer.refusal(tool, platform) for layer in (*denying, *self.layers))), "")
+
+    def narrowed(self, layer: Layer) -> ToolPolicy:
+        """Return the policy with one more layer below the others."""
+        return replace(self, layers=(*self.layers, layer))
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms for which some layer has a list, each once."""
+        return tuple(dict.fromkeys(name for layer in self.layers for name in layer.by_platform))

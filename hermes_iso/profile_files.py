@@ -14,7 +14,9 @@ import yaml
 from hermes_iso.envfile import render_env
 
 FILE_LIMIT = 1 << 20
-"""Largest config.yaml or .env that is read, in bytes."""
+"""Largest .env or other file that is read, in bytes."""
+CONFIG_LIMIT = 16 << 20
+"""Largest config.yaml that is read, in bytes: room for a hundred thousand routes."""
 TEXT_LIMIT = 64 << 10
 """Largest SOUL.md that counts, in bytes; what is beyond is cut."""
 CONFIG_VERSION = 33

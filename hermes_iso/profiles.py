@@ -21,7 +21,15 @@ from pathlib import Path
 from hermes_iso.envfile import EnvFile, parse_env
 from hermes_iso.errors import ConfigError, Problem
 from hermes_iso.held_names import HeldNames
-from hermes_iso.profile_files import TEXT_LIMIT, UnreadableError, config_inside, env_inside, read_bounded
+from hermes_iso.profile_files import (
+    CONFIG_LIMIT,
+    FILE_LIMIT,
+    TEXT_LIMIT,
+    UnreadableError,
+    config_inside,
+    env_inside,
+    read_bounded,
+)
 from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 
 HERMES = "/hermes"
@@ -132,8 +140,8 @@ class Profile:
         Raises ConfigError when something else is in the way, or a symlink leads elsewhere than when the config was read.
         """
         try:
-            self.home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.home.mkdir(mode=0o700, exist_ok=True)
+            for place in (*reversed(self.home.parents), self.home):
+                place.mkdir(mode=0o700, exist_ok=True)
             home = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise self._refusal("", f"can't be used as a home ({error.strerror}); correct the path") from error
@@ -221,7 +229,7 @@ class Profile:
                 place = os.path.dirname(place)
 
     def _files(self, values: Mapping[str, str]) -> tuple[DataFile, ...]:
-        config = self._read("config.yaml") or b""
+        config = self._read("config.yaml", CONFIG_LIMIT) or b""
         if config != self._generated.source:
             self._generated.source, self._generated.result = config, config_inside(config)
         files = [
@@ -238,9 +246,9 @@ class Profile:
         links += [(path, HERMES) for path in self.spellings if not is_within(path, *_NO_SYMLINK_BELOW)]
         return tuple(links)
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, name: str, limit: int = FILE_LIMIT) -> bytes | None:
         try:
-            return read_bounded(self.home / name)
+            return read_bounded(self.home / name, limit)
         except UnreadableError as error:
             raise self._refusal(name, str(error)) from error
 

@@ -58,6 +58,7 @@ class Turn:
     """One inbound on its way to one outbound.
 
     processes: names what its background processes belong to. history: earlier messages, oldest first, cut to what fits.
+    denied_tools: what its session takes away from what its agent is granted.
     """
 
     turn_id: str
@@ -66,6 +67,7 @@ class Turn:
     session_id: str
     processes: str
     history: tuple[Message, ...] = ()
+    denied_tools: frozenset[str] = frozenset()
 
 
 class Sessions:
@@ -74,6 +76,11 @@ class Sessions:
     def __init__(self, databases: Mapping[str, Database]) -> None:
         self._databases = databases
         self._queues: dict[Identity, trio.Lock] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many turns wait for their session's one place."""
+        return sum(queue.statistics().tasks_waiting for queue in self._queues.values())
 
     @asynccontextmanager
     async def open(self, turn_id: str, inbound: Inbound, route: Route) -> AsyncIterator[Turn]:

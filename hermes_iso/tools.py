@@ -3,51 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from hermes_iso.toolsets import KNOWN_TOOLS, TOOLSETS
+from hermes_iso.tool_spec import ToolSpec, array, flag, number, struct, text
+from hermes_iso.tool_specs_delegation import DELEGATE_TASK
+from hermes_iso.toolsets import KNOWN_TOOLS, TOOL_PROFILES, TOOLSETS, tools_named
 
-__all__ = ["KNOWN_TOOLS", "TOOLS", "TOOLSETS", "ToolSpec"]
-
-
-@dataclass(frozen=True, slots=True)
-class ToolSpec:
-    """One tool: the name it is called by, what it does in words for the model, and the JSON schema of its arguments.
-
-    executes: it starts programs. writes: it writes where the agent works; notes that the engine keeps are no such place.
-    """
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-    executes: bool = False
-    writes: bool = False
-
-
-def _text(description: str, **more: Any) -> dict[str, Any]:
-    """Return the schema of a text."""
-    return {"type": "string", "description": description, **more}
-
-
-def _number(description: str, **more: Any) -> dict[str, Any]:
-    """Return the schema of a whole number."""
-    return {"type": "integer", "description": description, **more}
-
-
-def _flag(description: str) -> dict[str, Any]:
-    """Return the schema of a choice that is off by default."""
-    return {"type": "boolean", "description": description, "default": False}
-
-
-def _list(description: str, items: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema of a list."""
-    return {"type": "array", "description": description, "items": items}
-
-
-def _object(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
-    """Return the schema of an object."""
-    return {"type": "object", "properties": dict(properties), "required": list(required)}
+__all__ = ["KNOWN_TOOLS", "TOOLS", "TOOLSETS", "TOOL_PROFILES", "ToolSpec", "tools_named"]
 
 
 _TERMINAL = ToolSpec(
@@ -56,12 +17,12 @@ _TERMINAL = ToolSpec(
     " directory stay as a command leaves them for the next one of this turn; variables do not. The command gets no input."
     " Long output is cut in the middle at 50,000 characters. What must go on after the answer (a server,"
     " a long build) needs background=true and the tool process.",
-    _object(
+    struct(
         {
-            "command": _text("The command, in the language of bash."),
-            "background": _flag("Start it and return at once with a session_id for the tool process."),
-            "timeout": _number("Seconds until it is ended (default 180, at most 600).", minimum=1),
-            "workdir": _text("Directory to run it in, for this command only (default: the working directory)."),
+            "command": text("The command, in the language of bash."),
+            "background": flag("Start it and return at once with a session_id for the tool process."),
+            "timeout": number("Seconds until it is ended (default 180, at most 600).", minimum=1),
+            "workdir": text("Directory to run it in, for this command only (default: the working directory)."),
         },
         "command",
     ),
@@ -73,14 +34,14 @@ _PROCESS = ToolSpec(
     "Look after the background processes of this conversation. list: all of them. poll: state and latest output of one. log:"
     " lines of its output. wait: until it ends, or for a while. kill: end it. write: text to its stdin. submit: text and a line"
     " end to its stdin.",
-    _object(
+    struct(
         {
-            "action": _text("What to do.", enum=["list", "poll", "log", "wait", "kill", "write", "submit"]),
-            "session_id": _text("The process, as terminal with background=true named it. Needed by all actions but list."),
-            "data": _text("What to write or submit."),
-            "timeout": _number("Seconds to wait at most (default and limit 180).", minimum=1),
-            "offset": _number("First line of a log, counted from 0; without it the last lines are shown."),
-            "limit": _number("Lines of a log to show (default 200).", minimum=1),
+            "action": text("What to do.", enum=["list", "poll", "log", "wait", "kill", "write", "submit"]),
+            "session_id": text("The process, as terminal with background=true named it. Needed by all actions but list."),
+            "data": text("What to write or submit."),
+            "timeout": number("Seconds to wait at most (default and limit 180).", minimum=1),
+            "offset": number("First line of a log, counted from 0; without it the last lines are shown."),
+            "limit": number("Lines of a log to show (default 200).", minimum=1),
         },
         "action",
     ),
@@ -91,11 +52,11 @@ _READ_FILE = ToolSpec(
     "read_file",
     "Read lines of a text file. Each line is shown as NUMBER|TEXT. A long file is shown in parts of at most 100,000 characters:"
     " go on at next_offset. Images and other binary files can't be read. A missing file is answered with similar names.",
-    _object(
+    struct(
         {
-            "path": _text("The file: absolute, from ~, or from the working directory."),
-            "offset": _number("First line to show, counted from 1.", default=1, minimum=1),
-            "limit": _number("Lines to show at most.", default=500, maximum=2000),
+            "path": text("The file: absolute, from ~, or from the working directory."),
+            "offset": number("First line to show, counted from 1.", default=1, minimum=1),
+            "limit": number("Lines to show at most.", default=500, maximum=2000),
         },
         "path",
     ),
@@ -103,10 +64,10 @@ _READ_FILE = ToolSpec(
 _WRITE_FILE = ToolSpec(
     "write_file",
     "Write a whole file. What it held before is lost; to change a part of it use patch. Missing directories are made.",
-    _object(
+    struct(
         {
-            "path": _text("The file: absolute, from ~, or from the working directory."),
-            "content": _text("Everything that the file is to hold."),
+            "path": text("The file: absolute, from ~, or from the working directory."),
+            "content": text("Everything that the file is to hold."),
         },
         "path",
         "content",
@@ -118,14 +79,14 @@ _PATCH = ToolSpec(
     "Change parts of text files and return the difference. Mode replace puts new_string in the place of old_string in one file;"
     " differences of white space are forgiven where the place stays clear. Mode patch applies a V4A patch to one or more files:"
     " all of it or nothing.",
-    _object(
+    struct(
         {
-            "mode": _text("Which of the two.", enum=["replace", "patch"], default="replace"),
-            "path": _text("Mode replace: the file."),
-            "old_string": _text("Mode replace: the text to find; give enough of what is around it that it is there only once."),
-            "new_string": _text("Mode replace: the text that takes its place; empty to remove it."),
-            "replace_all": _flag("Mode replace: change every place."),
-            "patch": _text(
+            "mode": text("Which of the two.", enum=["replace", "patch"], default="replace"),
+            "path": text("Mode replace: the file."),
+            "old_string": text("Mode replace: the text to find; give enough of what is around it that it is there only once."),
+            "new_string": text("Mode replace: the text that takes its place; empty to remove it."),
+            "replace_all": flag("Mode replace: change every place."),
+            "patch": text(
                 "Mode patch: lines between *** Begin Patch and *** End Patch. *** Update File: PATH is followed by hunks, each"
                 " begun by @@ LINE NEARBY @@ and made of lines that begin with a blank (kept), - (removed) or + (added)."
                 " *** Add File: PATH is followed by + lines. *** Delete File: PATH and *** Move File: OLD -> NEW stand alone."
@@ -139,20 +100,20 @@ _SEARCH_FILES = ToolSpec(
     "search_files",
     "Search below a directory. target=content finds lines that match a regular expression; target=files finds files by a"
     " pattern of their names, newest first, and lists a directory with *. Hidden and binary files are passed over.",
-    _object(
+    struct(
         {
-            "pattern": _text("A regular expression (Python's), or for files a pattern such as *.py."),
-            "target": _text("What to search.", enum=["content", "files"], default="content"),
-            "path": _text("The directory or file to search.", default="."),
-            "file_glob": _text("Content: only files whose names match, such as *.md."),
-            "limit": _number("Results to show at most.", default=50),
-            "offset": _number("Results to pass over.", default=0),
-            "output_mode": _text(
+            "pattern": text("A regular expression (Python's), or for files a pattern such as *.py."),
+            "target": text("What to search.", enum=["content", "files"], default="content"),
+            "path": text("The directory or file to search.", default="."),
+            "file_glob": text("Content: only files whose names match, such as *.md."),
+            "limit": number("Results to show at most.", default=50),
+            "offset": number("Results to pass over.", default=0),
+            "output_mode": text(
                 "Content: the lines, the files that have one, or how many each has.",
                 enum=["content", "files_only", "count"],
                 default="content",
             ),
-            "context": _number("Content: lines to show before and after each match.", default=0),
+            "context": number("Content: lines to show before and after each match.", default=0),
         },
         "pattern",
     ),
@@ -162,15 +123,15 @@ _EXECUTE_CODE = ToolSpec(
     "Run a Python script in a fresh process and return what it prints. It has the standard library and can import modules from"
     " the working directory; nothing of it is left for the next script but files. It is ended after 300 seconds."
     " Output is cut in the middle at 50,000 characters.",
-    _object({"code": _text("The script. Print what you want to see.")}, "code"),
+    struct({"code": text("The script. Print what you want to see.")}, "code"),
     executes=True,
     writes=True,
 )
-_OPERATION = _object(
+_OPERATION = struct(
     {
-        "action": _text("What to do.", enum=["add", "replace", "remove"]),
-        "content": _text("The entry, for add and replace."),
-        "old_text": _text("A part of the entry that is meant, for replace and remove."),
+        "action": text("What to do.", enum=["add", "replace", "remove"]),
+        "content": text("The entry, for add and replace."),
+        "old_text": text("A part of the entry that is meant, for replace and remove."),
     },
     "action",
 )
@@ -181,13 +142,13 @@ _MEMORY = ToolSpec(
     " 2,200 characters, user 1,375. Several changes at once go into operations: all or none of them happen, and only the"
     " result must fit. When a note does not fit, the entries are shown: shorten or remove some and add the new one in the"
     " same call.",
-    _object(
+    struct(
         {
-            "action": _text("A single change. Leave it out with operations.", enum=["add", "replace", "remove"]),
-            "target": _text("memory: your own notes. user: what you know about the person.", enum=["memory", "user"]),
-            "content": _text("The entry, for add and replace."),
-            "old_text": _text("A part of the one entry that is meant, for replace and remove."),
-            "operations": _list("Several changes to one target.", _OPERATION),
+            "action": text("A single change. Leave it out with operations.", enum=["add", "replace", "remove"]),
+            "target": text("memory: your own notes. user: what you know about the person.", enum=["memory", "user"]),
+            "content": text("The entry, for add and replace."),
+            "old_text": text("A part of the one entry that is meant, for replace and remove."),
+            "operations": array("Several changes to one target.", _OPERATION),
         },
         "target",
     ),
@@ -196,22 +157,22 @@ _TODO = ToolSpec(
     "todo",
     "Keep a list of tasks while you work on something of several steps, most important first. Without todos the list is shown."
     " Have one task in_progress at a time and mark it as soon as it is done. Every call returns the whole list.",
-    _object(
+    struct(
         {
-            "todos": _list(
+            "todos": array(
                 "The tasks.",
-                _object(
+                struct(
                     {
-                        "id": _text("A name of your choice, the same in later calls."),
-                        "content": _text("What is to be done."),
-                        "status": _text("How far it is.", enum=["pending", "in_progress", "completed", "cancelled"]),
+                        "id": text("A name of your choice, the same in later calls."),
+                        "content": text("What is to be done."),
+                        "status": text("How far it is.", enum=["pending", "in_progress", "completed", "cancelled"]),
                     },
                     "id",
                     "content",
                     "status",
                 ),
             ),
-            "merge": _flag("Change tasks of the same id and add the others, rather than replace the whole list."),
+            "merge": flag("Change tasks of the same id and add the others, rather than replace the whole list."),
         }
     ),
 )
@@ -228,6 +189,7 @@ TOOLS: Mapping[str, ToolSpec] = {
         _EXECUTE_CODE,
         _MEMORY,
         _TODO,
+        DELEGATE_TASK,
     )
 }
 """Name to spec, in the order in which they are offered."""

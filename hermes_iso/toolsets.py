@@ -94,5 +94,21 @@ TOOLSETS: Mapping[str, tuple[str, ...]] = {
 }
 """Toolset to its tools, those of the toolsets that it includes among them."""
 
-KNOWN_TOOLS: frozenset[str] = frozenset(tool for tools in TOOLSETS.values() for tool in tools)
-"""Every tool of Hermes, also those that no engine here offers: a policy may name them."""
+KNOWN_TOOLS: frozenset[str] = frozenset(tool for tools in TOOLSETS.values() for tool in tools) | {"send_message"}
+"""Every tool of Hermes, also those that no engine here offers: a policy may name them. send_message is in no toolset."""
+
+_TALK = _union("todo", "memory", "session_search", "clarify")
+TOOL_PROFILES: Mapping[str, frozenset[str] | None] = {
+    "minimal": frozenset(_TALK),
+    "coding": frozenset(TOOLSETS["coding"]),
+    "messaging": frozenset(
+        (*_TALK, *_union("web", "vision", "image_gen", "tts", "cronjob"), "skills_list", "skill_view", "send_message")
+    ),
+    "full": None,
+}
+"""What a tool profile begins with; None begins with every tool. None of minimal and messaging touches files or programs."""
+
+
+def tools_named(name: str) -> frozenset[str]:
+    """Return the tools of a toolset, or the one tool of that name, or none. A name that is both means the toolset."""
+    return frozenset(TOOLSETS.get(name, (name,) if name in KNOWN_TOOLS else ()))

@@ -8,6 +8,7 @@ returns or raises.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 import trio
@@ -17,6 +18,7 @@ from hermes_iso.errors import ConfigError, TurnError
 from hermes_iso.exchange import exchange
 from hermes_iso.leases import Leash, PoolLike
 from hermes_iso.outcomes import Outcome, failed, outcome_of, translated
+from hermes_iso.subagents import delegation
 from hermes_iso.work import Work
 from hermes_iso_sandbox.errors import SandboxError
 
@@ -24,6 +26,8 @@ INTERRUPT_GRACE = 5.0
 """Seconds that a turn has to end by itself after an interrupt."""
 STOPPED_RETRY = 5.0
 """Seconds after which to try again when the gateway stopped."""
+PLACE_TIMEOUT = 30.0
+"""Seconds that a subagent waits for a place in its agent's sandbox: those who hold the places may be waiting for theirs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +55,10 @@ class TurnRunner:
         """How many turns run now."""
         return len(self._running)
 
+    def running_of(self, agent: str) -> int:
+        """Return how many turns of an agent run now."""
+        return sum(each.work.agent.id == agent for each in self._running)
+
     def interrupt(self, agent: str, session_id: str) -> int:
         """Ask the turns of a session to stop soon; one that goes on is ended after its grace. Returns how many."""
         found = [each for each in self._running if (each.work.agent.id, each.work.turn.session_id) == (agent, session_id)]
@@ -66,10 +74,18 @@ class TurnRunner:
 
     async def run(self, work: Work) -> Outcome:
         """Take a turn to its end. Never raises for a failed turn; cancelling ends its processes, then passes."""
+        return await self._run(work, Leash(work.agent.turn_timeout, self._grace), self._models)
+
+    async def _run_below(self, above: _Running, work: Work) -> Outcome:
+        """Take a turn to its end that another one delegated: on its time, and at its cost."""
+        rest = above.leash.scope.deadline - trio.current_time()
+        return await self._run(work, Leash(rest, self._grace, PLACE_TIMEOUT), above.door.for_subagents())
+
+    async def _run(self, work: Work, leash: Leash, models: Models) -> Outcome:
+        """Take a turn to its end."""
         began = trio.current_time()
-        leash = Leash(work.agent.turn_timeout, self._grace)
         deadline = leash.scope.deadline
-        door = ModelDoor(self._models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log)
+        door = ModelDoor(models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log)
         running = _Running(work, leash, door)
         self._running.add(running)
         outcome = None
@@ -112,10 +128,13 @@ class TurnRunner:
 
     async def _take(self, running: _Running) -> Outcome:
         """Lease a process, exchange, and judge how it ended. The confinement is made from the files as they stand now."""
-        work, door = running.work, running.door
+        work, door, leash = running.work, running.door, running.leash
         confinement = work.agent.confinement()
+        delegates = delegation(work, partial(self._run_below, running), door)
+        leash.wait_for_place()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
-            end = await exchange(work, lease, door=door, leash=running.leash)
+            leash.take_place()
+            end = await exchange(work, lease, door=door, delegation=delegates, leash=leash)
         return outcome_of(end, usage=door.usage, model_failure=door.failure)
 
     def _why_ended(self, running: _Running) -> TurnError:
@@ -125,5 +144,8 @@ class TurnRunner:
             return TurnError("draining", text, STOPPED_RETRY)
         if running.leash.interrupt.is_set():
             return TurnError("interrupted", "The turn was stopped.")
+        if running.leash.waits:
+            text = f"Within {PLACE_TIMEOUT:g} s no place was free in the agent's sandbox: delegate less at a time."
+            return TurnError("busy", text, STOPPED_RETRY)
         text = f"The turn took longer than {running.work.agent.turn_timeout:g} s and was ended: ask for less at a time."
         return TurnError("timeout", text)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from hermes_iso.adapter import Relay
-from hermes_iso.agents import Agent
-from hermes_iso.broker.calls import OfferedTool
+from hermes_iso.agents import Agent, Allowance
+from hermes_iso.errors import TurnError
 from hermes_iso.journal import TurnLog
+from hermes_iso.policy import Layer, ToolPolicy
+from hermes_iso.relays import Relay, one_at_a_time
 from hermes_iso.sessions import Turn
-from hermes_iso.tools import TOOLS
+from hermes_iso.tools import TOOLS, ToolSpec
 from hermes_iso_sandbox import wire
 
 
@@ -26,19 +27,45 @@ def command_environment(agent: Agent) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told."""
+    """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told.
+
+    policy: all layers that decided about the tools. allowance: the subagents that are left to it. depth: 0, or how many turns
+    above it delegated.
+    """
 
     turn: Turn
     agent: Agent
-    tools: tuple[OfferedTool, ...]
+    policy: ToolPolicy
+    tools: tuple[ToolSpec, ...]
     relay: Relay
     log: TurnLog
+    allowance: Allowance
+    depth: int = 0
 
     @staticmethod
     def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
-        """Return the work of a turn with the tools that its agent's policy grants on this platform."""
-        names = agent.policy.grant(TOOLS, turn.route.reply_to.platform)
-        return Work(turn, agent, tuple(TOOLS[name] for name in names), relay, log)
+        """Return the work of a turn with the tools that all layers of its policy grant on this platform.
+
+        Raises TurnError(no_tools) when that is none.
+        """
+        policy = agent.policy.narrowed(Layer("session", deny=turn.denied_tools))
+        tools, platform = _granted(turn, policy), turn.route.reply_to.platform
+        if not tools:
+            how = f"`hermes-iso policy explain {agent.id}` says why"
+            raise TurnError("no_tools", f"Agent {agent.id} is granted no tool on {platform}, so it takes no turn there: {how}.")
+        return Work(turn, agent, policy, tools, one_at_a_time(relay), log, Allowance(agent.subagents.max_children))
+
+    def below(self, turn: Turn, agent: Agent, *, layer: Layer, relay: Relay) -> Work:
+        """Return the work of a turn that this one delegated: it has this one's policy, narrowed, and its allowance.
+
+        Raises TurnError(no_tools).
+        """
+        policy = self.policy.narrowed(layer)
+        tools = _granted(turn, policy)
+        if not tools:
+            yours = ", ".join(tool.name for tool in self.tools)
+            raise TurnError("no_tools", f"Nothing that was asked for a subagent is granted to it: ask for others of {yours}.")
+        return Work(turn, agent, policy, tools, relay, self.log.below(turn.turn_id), self.allowance, self.depth + 1)
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""
@@ -66,3 +93,8 @@ class Work:
             "HERMES_ISO_SESSION_KEY": self.turn.route.session_key,
             "HERMES_ISO_TURN_ID": self.turn.turn_id,
         }
+
+
+def _granted(turn: Turn, policy: ToolPolicy) -> tuple[ToolSpec, ...]:
+    """Return the tools of a turn."""
+    return tuple(TOOLS[name] for name in policy.grant(TOOLS, turn.route.reply_to.platform))

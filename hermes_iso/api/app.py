@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -26,8 +26,8 @@ OPEN_PATHS = frozenset({"/health", "/v1/health"})
 _EXPOSED = "X-Hermes-Session-Id, X-Hermes-Agent, X-Hermes-Turn-Id, Retry-After"
 
 
-def build_app(line: ApiLine, settings: ApiSettings) -> Application:
-    """Return the application that serves a gateway's agents."""
+def build_app(line: ApiLine) -> Application:
+    """Return the application that serves a gateway's agents, each request by the settings of its moment."""
     directory = Directory(line)
     views = Views(directory)
     routes: list[Route] = []
@@ -39,7 +39,7 @@ def build_app(line: ApiLine, settings: ApiSettings) -> Application:
         ("/health/detailed", views.detailed, "GET"),
     ):
         routes += [Route(prefix + path, endpoint, methods=[method]) for prefix in ("", "/p/{agent}")]
-    return Application(Router(routes, redirect_slashes=False), Gate(settings))
+    return Application(Router(routes, redirect_slashes=False), lambda: Gate(line.config.api or ApiSettings()))
 
 
 class Views:
@@ -75,7 +75,7 @@ class Views:
 class Application:
     """Surrounds the routes. Order: Host and Origin, then the key, then the path, then whatever the endpoint checks."""
 
-    def __init__(self, inner: Router, gate: Gate) -> None:
+    def __init__(self, inner: Router, gate: Callable[[], Gate]) -> None:
         self._inner = inner
         self._gate = gate
 
@@ -90,13 +90,14 @@ class Application:
         """Serve one request; every failure becomes a response, while none has begun."""
         try:
             try:
-                origin = self._gate.check_source(scope["headers"])
+                gate = self._gate()
+                origin = gate.check_source(scope["headers"])
                 exchange.allow_origin(origin)
                 if origin is not None and _is_preflight(scope):
                     await exchange.send_preflight()
                     return
                 if not _is_open(scope["path"]):
-                    scope.setdefault("state", {})["caller"] = self._gate.caller(scope["headers"])
+                    scope.setdefault("state", {})["caller"] = gate.caller(scope["headers"])
                 scope["app"] = self  # tells the router to raise what it finds wrong
                 await self._inner(scope, exchange.receive, exchange.send)
             except HTTPException as error:

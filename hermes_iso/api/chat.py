@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
 
 import trio
 
@@ -62,16 +63,17 @@ class ChatCompletions:
         named = hermes_header(headers, "X-Hermes-Session-Id")
         process_key = hermes_header(headers, "X-Hermes-Session-Key")
         session_id = named or f"api_{secrets.token_hex(12)}"
-        chat_id = hermes_header(headers, "X-Hermes-Chat-Id") or session_id
+        chat_id = hermes_header(headers, "X-Hermes-Chat-Id") or ""
         chat = ChatRef("api_server", chat_id, thread_id=hermes_header(headers, "X-Hermes-Thread-Id"))
         user_id = hermes_header(headers, "X-Hermes-User-Id")
+        asked = Inbound(chat, request.text, "", user_id=user_id)
         turn_id = secrets.token_hex(12)
         return Inbound(
-            chat=chat,
+            chat=replace(chat, chat_id=chat_id or session_id),
             text=request.text,
             platform_id=turn_id,
             user_id=user_id,
-            agent=self._directory.choose(caller, path_agent, chat, request.model),
+            agent=self._directory.choose(caller, path_agent, asked, request.model),
             namespace=caller.name,
             history=None if named else request.history,
             instructions=request.instructions,

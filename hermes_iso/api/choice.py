@@ -9,7 +9,7 @@ from hermes_iso.api.auth import Caller
 from hermes_iso.api.errors import ApiError
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import DrainingError, RouteRejectedError
-from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
+from hermes_iso.messages import Inbound, Outbound, Progress, Receipt
 from hermes_iso.routing import Router
 
 Deliver = Callable[[Outbound], Awaitable[Receipt]]
@@ -21,7 +21,11 @@ class ApiLine(Protocol):
 
     @property
     def config(self) -> Config:
-        """The config that is served."""
+        """The config that is served now."""
+
+    @property
+    def router(self) -> Router:
+        """The routes that count now."""
 
     async def handle(self, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
         """Take one message through the line."""
@@ -35,8 +39,11 @@ class Directory:
 
     def __init__(self, line: ApiLine) -> None:
         self._line = line
-        self._config = line.config
-        self._router = Router(line.config)
+
+    @property
+    def _config(self) -> Config:
+        """The config as it is now: a reload may change it between two requests."""
+        return self._line.config
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells."""
@@ -54,8 +61,10 @@ class Directory:
                 raise ApiError(404, f"There is no agent {agent[:80]!r} here.", code="agent_not_found")
         return agent
 
-    def choose(self, caller: Caller, path_agent: str | None, chat: ChatRef, model: str) -> str:
+    def choose(self, caller: Caller, path_agent: str | None, asked: Inbound, model: str) -> str:
         """Return who answers: the path's agent, else the key's only one, else by route, else by `model`, else the default.
+
+        asked: the chat and user that the caller's headers name, as routes see them.
 
         Raises ApiError: 403 when the key does not open that agent, 404 when nobody takes the message.
         """
@@ -63,7 +72,7 @@ class Directory:
         if api is not None and api.strict_model and model not in self._config.agents:
             text = f"The model {model[:80]!r} is no agent here, and api_server.extra.strict_model is on."
             raise ApiError(404, text, code="model_not_found", param="model")
-        agent = path_agent or caller.only_agent or self._by_route(chat, model)
+        agent = path_agent or caller.only_agent or self._by_route(asked, model)
         self._check_allowed(caller, agent)
         return agent
 
@@ -76,14 +85,14 @@ class Directory:
         except RouteRejectedError as error:
             raise ApiError(404, _sentence(str(error)), code="agent_not_found") from error
 
-    def _by_route(self, chat: ChatRef, model: str) -> str:
+    def _by_route(self, asked: Inbound, model: str) -> str:
         """Return the agent by the routes, else by the model's name, else the default."""
-        explanation = self._router.explain(Inbound(chat, "", ""))
-        if explanation.tier in {"default", "rejected"} and model in self._config.agents:
+        if self._line.router.decide(asked).place is None and model in self._config.agents:
             return model
-        if explanation.route is None:
-            raise ApiError(404, _sentence(explanation.rule), code="agent_not_found")
-        return explanation.route.agent
+        try:
+            return self._line.router.route(asked).agent
+        except RouteRejectedError as error:
+            raise ApiError(404, _sentence(str(error)), code="agent_not_found") from error
 
     def _check_allowed(self, caller: Caller, agent: str) -> None:
         """Raise ApiError(403) when the key does not open an agent, whether there is one or not."""

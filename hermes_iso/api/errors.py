@@ -16,6 +16,7 @@ RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 TURN_STATUS: Mapping[str, int] = {
     "too_long": 400,
+    "no_tools": 403,
     "interrupted": 409,
     "refused": 422,
     "budget": 422,

@@ -23,7 +23,7 @@ async def serve_api(
     sock = bind(settings.host, settings.port)
     url = url_of(sock)
     listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
-    connections = Connections(build_app(line, settings))
+    connections = Connections(build_app(line))
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, connections.serve, [listener])
         task_status.started(url)

@@ -66,6 +66,11 @@ class Budget:
         """What the turn's answered calls cost, as their providers counted."""
         return self._usage
 
+    @property
+    def steps_left(self) -> int:
+        """How many model calls are left beside EXTRA_CALLS, which a turn may need to end."""
+        return max(0, self._max_calls - EXTRA_CALLS - self._calls)
+
     async def complete(self, call: ModelCall, on_text: OnText, complete: Complete) -> ModelAnswer:
         """Let `complete` (ModelBroker.complete) answer a call, and charge it. Failed calls are charged as calls and bytes sent.
 

@@ -17,6 +17,8 @@ JsonObject: TypeAlias = dict[str, Any]
 
 PREVIEW = 200
 """Characters of output in a list of processes."""
+END_TIMEOUT = 5.0
+"""Seconds to end the processes of a session that is over."""
 ANSWER_BYTES = 800_000
 """Most bytes of output, as JSON, in an answer: it must fit in one frame. Output full of control characters is cut to this."""
 
@@ -89,6 +91,13 @@ class ProcessBroker:
         if tool not in self._granted:
             raise TurnError("not_granted", f"The process action {name} is the tool {tool}'s, which this turn is not granted.")
         return await action(params)
+
+    async def end_all(self) -> None:
+        """End the session's processes, also when the turn is being cancelled; waits END_TIMEOUT seconds at most."""
+        with trio.move_on_after(END_TIMEOUT, shield=True):
+            for process in self._processes.list():
+                if process.exit_status is None:
+                    await process.kill()
 
     async def _start(self, params: JsonObject) -> JsonObject:
         cwd = _text(params, "cwd", default="") or None

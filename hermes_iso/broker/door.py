@@ -21,6 +21,20 @@ class Models(Protocol):
         """Return the model's answer. Raises ModelError."""
 
 
+class SubagentModels:
+    """A subagent's way to models: every call is charged to the turn above it as well, which keeps what it needs to end."""
+
+    def __init__(self, models: Models, budget: Budget) -> None:
+        self._models = models
+        self._budget = budget
+
+    async def complete(self, call: ModelCall, on_text: OnText) -> ModelAnswer:
+        """Return the model's answer. Raises ModelError."""
+        if not self._budget.steps_left:
+            raise ModelError("budget", "The turn that delegated this has no model calls left: end with what there is.")
+        return await self._budget.complete(call, on_text, self._models.complete)
+
+
 class ModelDoor:
     """Answers the broker method `model` for one turn. `deadline` is by trio's clock.
 
@@ -38,8 +52,17 @@ class ModelDoor:
 
     @property
     def usage(self) -> Usage:
-        """What the turn's model calls cost so far."""
+        """What the turn's model calls cost so far, those of its subagents included."""
         return self._budget.usage
+
+    @property
+    def steps_left(self) -> int:
+        """How many model calls are left to the turn beside those that it needs to end."""
+        return self._budget.steps_left
+
+    def for_subagents(self) -> Models:
+        """Return the way to models of those to whom this turn delegates."""
+        return SubagentModels(self._models, self._budget)
 
     async def answer(self, params: dict[str, Any], on_text: OnText) -> dict[str, Any]:
         """Ask the agent's model with the guest's messages. Raises ModelError."""

@@ -1,4 +1,4 @@
-"""`agent list` and `agent show`: what is configured, without any secret."""
+"""`agent list` and `agent show`: what is configured, without any secret. Changing it is `agent_edit`'s."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from cyclopts import App
 
 from hermes_iso.agents import Agent
+from hermes_iso.cli.agent_edit import add_edits
 from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
 from hermes_iso.config.schema import Config
@@ -15,9 +16,10 @@ from hermes_iso.tools import TOOLS
 
 def add_commands(app: App) -> None:
     """Add the group `agent`."""
-    group = App(name="agent", help="Look at the agents.")
+    group = App(name="agent", help="Look at the agents, add and remove them.")
     group.command(list_agents, name="list")
     group.command(show)
+    add_edits(group)
     app.command(group)
 
 
@@ -25,16 +27,24 @@ def list_agents(*, as_json: JsonOption = False, home: HomeOption = None) -> int:
     """List the agents, the served ones first."""
     config = read_config(home)
     agents = [describe(config, agent) for agent in config.agents.values()]
+    others = {**config.not_served, **config.unasked}
     if as_json:
-        keys = ("id", "default", "model", "engine", "isolation", "home")
-        served = [{key: agent[key] for key in keys} for agent in agents]
-        print_json({"agents": served, "not_served": dict(config.not_served)})
+        keys = ("id", "default", "model", "tools", "engine", "isolation", "home")
+        served = [{**{key: agent[key] for key in keys}, "served": True} for agent in agents]
+        print_json({"agents": served, "not_served": others})
         return 0
-    rows = [("AGENT", "MODEL", "HOME", "")]
-    rows += [(a["id"], model_text(a), a["home"], "(default)" if a["default"] else "") for a in agents]
-    rows += [(agent, "-", "-", f"not served: {reason}") for agent, reason in config.not_served.items()]
-    print_table(list(rows))
+    rows: list[tuple[str, ...]] = [("AGENT", "MODEL", "TOOLS", "ENGINE", "HOME", "")]
+    for a in agents:
+        state = "served (default)" if a["default"] else "served"
+        rows.append((a["id"], model_text(a), _tools_text(a["tools"]), a["engine"], a["home"], state))
+    rows += [(agent, "-", "-", "-", "-", f"not served: {reason}") for agent, reason in others.items()]
+    print_table(rows)
     return 0
+
+
+def _tools_text(names: list[str]) -> str:
+    """Return how many tools are granted, in a word."""
+    return "all" if len(names) == len(TOOLS) else f"{len(names)} of {len(TOOLS)}" if names else "none"
 
 
 def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from cyclopts import App, Parameter
 
 from hermes_iso import chown as files
 from hermes_iso.cli.machine import can_map, file_system
-from hermes_iso.cli.options import HomeOption, find_agent, read_config
+from hermes_iso.cli.options import HomeOption, confirm, find_agent, read_config
 from hermes_iso.errors import UnsupportedError, UsageError
 from hermes_iso.home_lock import hold_home, make_private
 from hermes_iso.owners import OwnersRecord, choose_uid, read_record, record_path, write_record
@@ -68,7 +67,7 @@ def _give(home: Path, agent: str, directories: Mapping[str, str], known: OwnersR
     print(
         f"Former owners are kept in {record_path(home, agent)}; back again: hermes-iso home chown {agent} --undo --home {home}"
     )
-    _confirm(yes)
+    confirm(yes)
     for directory in (home / "hermes-iso" / "agents", record_path(home, agent).parent):
         make_private(directory)
     write_record(home, agent, record)
@@ -82,18 +81,7 @@ def _undo(home: Path, agent: str, directories: Mapping[str, str], yes: bool) -> 
     if record is None:
         raise UsageError(f"There is nothing to undo: no file of agent {agent} was given away.")
     print(f"Gives all files of agent {agent} that belong to the host uid {record.uid} back to their former owners.")
-    _confirm(yes)
+    confirm(yes)
     print(f"{files.restore(directories, record)} changed their owner.")
     record_path(home, agent).unlink()
     return 0
-
-
-def _confirm(yes: bool) -> None:
-    """Ask on a terminal. Raises UsageError when the answer is not yes, or nobody can be asked."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("Nothing was changed: nobody can be asked here, so say --yes.")
-    print("Go on? [y/N] ", end="", flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("Nothing was changed.")

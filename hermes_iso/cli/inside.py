@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from hermes_iso.cli.bounds import check_written, unbounded_here
@@ -22,10 +23,25 @@ def prepare(config: Config, *, level: int) -> Mapping[str, str]:
     Returns what is not bounded: name to how far it is. Raises UnsupportedSandboxError, UsageError.
     """
     require(Capabilities(tuple(machine_checks(config.home, config.agents, config.host_uids))))
-    check_written({agent.id: agent.profile.limits for agent in config.agents.values()})
-    check_home(config.home, config.agents)
+    _check_kept(config)
     configure_logs(level)
     return unbounded_here()
+
+
+def _check_kept(config: Config) -> None:
+    """Refuse where a written limit can't be kept, or the home can't be used. Raises UnsupportedSandboxError, UsageError."""
+    check_written({agent.id: agent.profile.limits for agent in config.agents.values()})
+    check_home(config.home, config.agents)
+
+
+def load_again(home: Path, environ: Mapping[str, str], port: int | None) -> Config:
+    """Read a home anew for a gateway that runs on it, `port` in place of the config's; the machine is as it was.
+
+    Raises ConfigError, UsageError, UnsupportedSandboxError.
+    """
+    config = load_config(home, environ)
+    _check_kept(config)
+    return config if port is None or config.api is None else replace(config, api=replace(config.api, port=port))
 
 
 def require_sandbox() -> None:

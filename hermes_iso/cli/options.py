@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -37,8 +38,15 @@ def find_home(option: str | None, environ: Mapping[str, str] | None = None) -> P
 
 
 def read_config(option: str | None) -> Config:
-    """Load the config of the home that `--home` and the environment name. Raises ConfigError, UsageError."""
-    return load_config(find_home(option), os.environ)
+    """Load the config of the home that `--home` and the environment name. Raises ConfigError, UsageError.
+
+    Nothing of a config is garbage while it is read, and looking for some takes most of the time that a large one takes.
+    """
+    gc.disable()
+    try:
+        return load_config(find_home(option), os.environ)
+    finally:
+        gc.enable()
 
 
 def find_agent(config: Config, name: str) -> Agent:
@@ -57,7 +65,7 @@ def warnings_of(config: Config) -> list[str]:
     return [
         *config.warnings,
         *(f"agent {agent} is not served: {reason}" for agent, reason in config.not_served.items()),
-        *(f"platform {name} is enabled, but this version has no adapter for it" for name in config.unserved_platforms),
+        *(f"platform {name} is not served: this version has no adapter for it" for name in config.unserved_platforms),
     ]
 
 
@@ -66,9 +74,25 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_line(value: Any) -> None:
+    """Print a JSON document as one line on stdout, one of many."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
 def say(sentence: str) -> None:
     """Print a message for a person on stderr, where it does not mix with a result."""
     print(sentence, file=sys.stderr)
+
+
+def confirm(yes: bool) -> None:
+    """Ask on a terminal. Raises UsageError when the answer is not yes, or nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("Nothing was changed: nobody can be asked here, so say --yes.")
+    print("Go on? [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("Nothing was changed.")
 
 
 def print_table(rows: list[tuple[str, ...]]) -> None:

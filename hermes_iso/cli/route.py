@@ -15,6 +15,9 @@ from hermes_iso.errors import UsageError
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.routing import Router
 
+LOST_PER_LINE = 100
+"""Most rules that lost in one answer to a line of stdin."""
+
 Value = Annotated[str | None, Parameter(allow_leading_hyphen=True)]
 _CHAT_KEYS = (
     "platform",
@@ -113,13 +116,16 @@ def _text(key: str, value: Any) -> str:
 
 
 def _explain_lines(router: Router) -> int:
-    """Answer each line of stdin with one line; a line that can't be read is answered with {"error"} and exit code 2."""
+    """Answer each line of stdin with one line; a line that can't be read is answered with {"error"} and exit code 2.
+
+    Of the rules that lost a line tells LOST_PER_LINE, so that many messages against many rules do not make gigabytes.
+    """
     status = 0
     for number, line in enumerate(sys.stdin.buffer, start=1):
         if not line.strip():
             continue
         try:
-            answer = router.explain(make_inbound(_read_object(line))).as_json()
+            answer = router.explain(make_inbound(_read_object(line)), LOST_PER_LINE).as_json()
         except UsageError as error:
             say(f"hermes-iso: line {number}: {error}")
             answer = {"error": str(error)}

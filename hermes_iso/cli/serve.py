@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import logging
-import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Annotated
 
 import trio
 from cyclopts import App, Parameter
 
-from hermes_iso.api.server import serve_api
 from hermes_iso.cli.demo import demo_config, what_to_try
-from hermes_iso.cli.inside import prepare, raise_descriptor_limit, require_sandbox
+from hermes_iso.cli.foreground import serve_until_signal
+from hermes_iso.cli.inside import load_again, prepare, raise_descriptor_limit, require_sandbox
 from hermes_iso.cli.options import HomeOption, read_config, say, warnings_of
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import UsageError
-from hermes_iso.gateway import open_gateway
 
 
 def add_commands(app: App) -> None:
@@ -32,7 +32,10 @@ def run(
     port: Annotated[int | None, Parameter(help="Serve the HTTP API here, instead of at the config's port.")] = None,
     home: HomeOption = None,
 ) -> int:
-    """Run the gateway in the foreground. SIGINT or SIGTERM lets running turns end and exits 0; a second one does not wait."""
+    """Run the gateway in the foreground. SIGINT or SIGTERM lets running turns end and exits 0; a second one does not wait.
+
+    SIGHUP reads the home again.
+    """
     if demo and home is not None:
         raise UsageError("--demo makes a home of its own: leave out --home, or leave out --demo.")
     if port is not None and not 0 <= port <= 65535:
@@ -40,11 +43,18 @@ def run(
     with demo_config() if demo else nullcontext(read_config(home)) as found:
         config = with_port(found, port)
         unbounded = prepare(config, level=logging.INFO)
+        load = partial(load_again, config.home, {} if demo else dict(os.environ), port)
         raise_descriptor_limit()
         require_sandbox()
         for warning in warnings_of(config):
             say(f"warning: {warning}")
-        trio.run(_serve_until_signal, config, demo, [*unbounded])
+
+        def announce(url: str) -> None:
+            print(ready_line(config, url, show_key=demo, unbounded=[*unbounded]), flush=True)
+            if demo:
+                print(what_to_try(config, url), flush=True)
+
+        trio.run(serve_until_signal, config, load, announce)
     return 0
 
 
@@ -71,37 +81,3 @@ def ready_line(config: Config, url: str, *, show_key: bool, unbounded: Sequence[
         reasons = [f"{agent}:{reason.replace(',', ';')}" for agent, reason in config.not_served.items()]
         parts.append(f"notserved={','.join(reasons)}")
     return " ".join(parts)
-
-
-async def _serve_until_signal(config: Config, demo: bool, unbounded: Sequence[str]) -> None:
-    """Serve; the first signal drains, the second ends what still runs."""
-
-    def announce(url: str) -> None:
-        print(ready_line(config, url, show_key=demo, unbounded=unbounded), flush=True)
-        if demo:
-            print(what_to_try(config, url), flush=True)
-
-    stop = trio.Event()
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch, signals, stop, nursery.cancel_scope)
-            await _serve(config, announce, stop)
-            nursery.cancel_scope.cancel()
-
-
-async def _watch(signals: AsyncIterator[int], stop: trio.Event, scope: trio.CancelScope) -> None:
-    """Take the first signal as a wish to stop, and a further one as impatience."""
-    async for _ in signals:
-        if stop.is_set():
-            scope.cancel()
-        stop.set()
-
-
-async def _serve(config: Config, announce: Callable[[str], None], stop: trio.Event) -> None:
-    """Open the gateway and its API, say so, and take turns until `stop`; then let those that run end."""
-    async with open_gateway(config) as gateway, trio.open_nursery() as nursery:
-        url = await nursery.start(serve_api, gateway, config.api)
-        announce(url)
-        await stop.wait()
-        await gateway.drain()
-        nursery.cancel_scope.cancel()

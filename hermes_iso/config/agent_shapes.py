@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from hermes_iso.config.hermes_shapes import ModelShape
-from hermes_iso.config.shapes import Seconds, Shape, Switch, Texts, as_mapping
+from hermes_iso.config.shapes import Seconds, Shape, Switch, Texts, as_mapping, as_tools, not_nothing
 from hermes_iso.config.sizes import size_reader
 from hermes_iso_sandbox.confinement import Limits
 
@@ -46,6 +46,23 @@ class SandboxShape(Shape):
         )
 
 
+class ToolsShape(Shape):
+    """`agents.<id>.tools`: what its agent's layer of the tool policy says, in this order."""
+
+    profile: str | None = None
+    also_allow: Annotated[Texts, BeforeValidator(not_nothing)] = Field(default_factory=list)
+    allow: Annotated[Texts | None, BeforeValidator(not_nothing)] = None
+    deny: Annotated[Texts, BeforeValidator(not_nothing)] = Field(default_factory=list)
+
+
+class SubagentsShape(Shape):
+    """`agents.<id>.subagents`: how far the agent may delegate, and to which model."""
+
+    max_depth: Annotated[int, Field(ge=0, le=4)] = 1
+    max_children: Annotated[int, Field(ge=0, le=64)] = 5
+    model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
+
+
 class AgentShape(Shape):
     """`agents.<id>`: an overlay on the agent's home."""
 
@@ -55,4 +72,7 @@ class AgentShape(Shape):
     personality: str | None = None
     home_dir: str | None = None
     engine: Literal["native"] = "native"
+    tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None
+    subagents: SubagentsShape = Field(default_factory=SubagentsShape)
+    allow_soul_edit: Switch = False
     sandbox: SandboxShape = Field(default_factory=SandboxShape)

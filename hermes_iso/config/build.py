@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.homes import HomeMap
+from hermes_iso.config.known import ADAPTED
 from hermes_iso.config.live_gateway import live_gateway
 from hermes_iso.config.platforms import enabled_platforms
 from hermes_iso.config.resolve import AgentMaker
+from hermes_iso.config.routes import FoundRules
 from hermes_iso.config.sandboxes import build_profiles
-from hermes_iso.config.schema import MAIN, Config, RouteRule
+from hermes_iso.config.schema import MAIN, Config
 from hermes_iso.config.source import Names, Source, read_source, referred_names
+from hermes_iso.config.ties import warn_of_ties
 from hermes_iso.owners import fixed_uid
 from hermes_iso_sandbox.identity import fixed
 
@@ -32,9 +35,9 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     served, not_served = _without_live_gateways(home_map, home_map.served(default))
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
-    referred |= referred_names({"model": document.get("agents")})
+    referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
     profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
-    maker = AgentMaker(root, problems)
+    maker = AgentMaker(root, home_map.ours.subagent, problems)
     agents = {
         name: maker.make(
             source,
@@ -44,18 +47,26 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         for name, source in sources.items()
     }
     names = Names((root.env.values, environ))
+    home_map.check_rules()
+    rules = home_map.rules
+    bindings = tuple(found.rule for found in rules.bindings)
+    warn_of_ties(bindings, problems)
     return Config(
         home=root_home,
         agents=agents,
         default_agent=default,
-        routes=_routes(home_map),
+        routes=tuple(found.rule for found in rules.routes),
+        bindings=bindings,
         unmatched=home_map.ours.gateway.unmatched,
+        dm_scope=home_map.ours.gateway.dm_scope,
         api=ApiReader(document, root, names, {*served, *not_served}, problems).settings(),
         not_served=not_served,
-        unserved_platforms=enabled_platforms(document, names.merged(), problems=problems),
+        unasked=home_map.unasked({*served, *not_served}),
+        unserved_platforms=_unserved(enabled_platforms(document, names.merged(), problems=problems), rules),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
         host_uids=home_map.ours.gateway.host_uids,
+        reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
     )
 
@@ -100,17 +111,7 @@ def _sources(home_map: HomeMap, root: Source, served: list[str]) -> dict[str, So
     return sources
 
 
-def _routes(home_map: HomeMap) -> tuple[RouteRule, ...]:
-    """Return the routes in file order."""
-    rules: list[RouteRule] = []
-    for index, route in enumerate(home_map.ours.routes):
-        if route is None:
-            continue
-        at = ("routes", index)
-        match = {key: value.strip() for key, value in route.match.model_dump().items() if value is not None}
-        name = home_map.checked_route(at, match, route.agent)
-        if name:
-            platform = match.get("platform", "").lower() or None
-            where = f"{home_map.document.file}:{home_map.document.line(at)}"
-            rules.append(RouteRule(name, platform, match.get("chat_id"), match.get("thread_id"), route.enabled, where=where))
-    return tuple(rules)
+def _unserved(enabled: Iterable[str], rules: FoundRules) -> tuple[str, ...]:
+    """Return the platforms that are enabled or named by a rule and have no adapter here, each once."""
+    named = {found.rule.platform for found in rules.all if found.rule.platform is not None}
+    return tuple(sorted({*enabled, *named} - ADAPTED))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hermes_iso.config.agent_shapes import AgentShape
-from hermes_iso.config.known import PLATFORMS, RESERVED_NAMES, name_complaint, normal_name
+from hermes_iso.config.known import REMOVED, RESERVED_NAMES, name_complaint, normal_name
 from hermes_iso.config.places import Places
-from hermes_iso.config.problems import ProblemList, numbered, possible, suggestion
+from hermes_iso.config.problems import ProblemList, key_text, numbered, suggestion
 from hermes_iso.config.root_shapes import EVERYBODY, OurKeys
+from hermes_iso.config.routes import FoundRules
 from hermes_iso.config.schema import MAIN
 from hermes_iso.config.yaml_text import Document, KeyPath
 
@@ -24,6 +25,7 @@ class HomeMap:
     root: Path
     document: Document
     ours: OurKeys
+    rules: FoundRules
     problems: ProblemList
     overlays: dict[str, tuple[AgentShape, KeyPath]] = field(default_factory=dict)
     spelled: dict[str, Path] = field(default_factory=dict)
@@ -56,7 +58,7 @@ class HomeMap:
         self._check_home_dirs()
 
     def _check_home_dirs(self) -> None:
-        """Note each `home_dir` that is no directory, unless it may not be one anyhow, which is noted later."""
+        """Look at each `home_dir` that is no directory, unless it may not be a home anyhow, which is noted later."""
         homes = self.homes
         places = Places(str(homes[MAIN]), {name: str(home) for name, home in homes.items()})
         for where in sorted({place for home in self.spelled.values() for place in (home, home.parent)}):
@@ -64,12 +66,19 @@ class HomeMap:
                 self.problems.add(str(where), 1, key="home", message="is a symlink that leads to no directory; correct it")
         for name, (overlay, at) in self.overlays.items():
             where = self.spelled[name]
-            if overlay.home_dir is None or name == MAIN or where.is_dir() or places.home_complaint(str(homes[name]), name):
+            if overlay.home_dir is None or name == MAIN or os.path.isdir(where):
                 continue
-            what = "is not a directory; name another"
-            if not os.path.lexists(where):
-                what = f"does not exist; make it: mkdir -p {shlex.quote(str(where))}"
-            self._complain((*at, "home_dir"), f"{where} {what}")
+            if not places.home_complaint(str(homes[name]), name):
+                self._check_home_to_make(where, (*at, "home_dir"))
+
+    def _check_home_to_make(self, where: Path, at: KeyPath) -> None:
+        """Warn of a `home_dir` that is still to be made; note one that can't be, because something else is in the way."""
+        there = next(place for place in (where, *where.parents) if os.path.lexists(place))
+        if os.path.isdir(there):
+            line = f"{self.document.file}:{self.document.line(at)}: {key_text(at)}"
+            self.problems.warn(f"{line}: {where} does not exist yet; `run` makes it")
+        else:
+            self._complain(at, f"{there} is not a directory; name another")
 
     def _read_overlays(self) -> None:
         for written, overlay in self.ours.agents.items():
@@ -85,7 +94,7 @@ class HomeMap:
     def _on_disk(self) -> list[str]:
         profiles = self.root / "profiles"
         try:
-            entries = sorted(entry.name for entry in os.scandir(profiles) if entry.is_dir())
+            entries = sorted(entry.name for entry in os.scandir(profiles) if _is_profile(Path(entry.path)))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -117,7 +126,7 @@ class HomeMap:
     def served(self, default: str) -> list[str]:
         """Return the agents to serve, main first, then by name."""
         named = {MAIN, default, *self.overlays}
-        named |= {normal_name(route.agent) for route in self.ours.routes if route}
+        named |= {found.rule.agent for found in self.rules.all}
         asked = self.ours.gateway.serve
         if asked is not None:
             if EVERYBODY not in asked:
@@ -131,14 +140,21 @@ class HomeMap:
             return self._ordered(self.spelled)
         return self._ordered(named)
 
+    def unasked(self, asked: Container[str]) -> dict[str, str]:
+        """Return the agents that are there and not asked for, with what would have to name them."""
+        wanted = "gateway.serve leaves it out"
+        if self.ours.gateway.serve is None:
+            wanted = "neither agents, a route, default_agent nor gateway.serve names it"
+        return {name: wanted for name in self._ordered(self.spelled) if name not in asked}
+
     def _check_served(self, chosen: set[str], default: str) -> None:
         at: KeyPath = ("gateway", "serve")
         if default not in chosen:
             self._complain(at, f"leaves out {default}, the default agent; add it, or set default_agent to another")
-        for index, route in enumerate(self.ours.routes):
-            name = normal_name(route.agent) if route and route.enabled else ""
-            if name in self.spelled and name not in chosen:
-                self._complain(("routes", index, "agent"), f"agent {name} is not in gateway.serve; add it there")
+        for found in self.rules.all:
+            name = found.rule.agent
+            if found.rule.enabled and name in self.spelled and name not in chosen:
+                self._complain(found.at, f"agent {name} is not in gateway.serve; add it there")
 
     def _ordered(self, names: Iterable[str]) -> list[str]:
         return sorted(set(names) & set(self.spelled), key=lambda name: (name != MAIN, name))
@@ -160,21 +176,15 @@ class HomeMap:
             return f"; there are: {', '.join(self.spelled)}"
         return f"; make it: mkdir -p {shlex.quote(str(self.root / 'profiles' / name))}, or add it to agents:"
 
-    def checked_route(self, at: KeyPath, match: Mapping[str, str], agent: str) -> str:
-        """Return the agent that a route names, or '' after noting what is wrong with the route."""
-        if not match:
-            message = "matches everything; name a platform, chat_id or thread_id, or set default_agent"
-            self._complain((*at, "match"), message)
-        for key, value in match.items():
-            if not value:
-                self._complain((*at, "match", key), "must not be empty; write an id, or remove it")
-        platform = match.get("platform", "").lower()
-        if platform and platform not in PLATFORMS:
-            message = f"unknown platform {platform[:40]!r}{possible(platform, PLATFORMS)}"
-            self._complain((*at, "match", "platform"), message)
-        if not self.must_exist(agent, (*at, "agent")) or not all(match.values()) or not match:
-            return ""
-        return normal_name(agent)
+    def check_rules(self) -> None:
+        """Note each rule whose agent does not exist."""
+        for found in self.rules.all:
+            self.must_exist(found.written, found.at)
 
     def _complain(self, at: KeyPath, message: str) -> None:
         self.document.complain(self.problems, at, message=message)
+
+
+def _is_profile(place: Path) -> bool:
+    """Say whether a place below `profiles` is an agent's home, and not one that a removed agent left."""
+    return place.is_dir() and not os.path.lexists(place / REMOVED)

@@ -8,6 +8,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 """What an agent may be called; Hermes' rule for profiles."""
 RESERVED_NAMES = frozenset({"hermes", "default", "test", "tmp", "root", "sudo"})
 
+REMOVED = ".hermes-iso-removed"
+"""The file that marks a profile whose agent was removed: it is an agent again only when the config names it."""
+
 OUR_ROOTS = frozenset({"default_agent", "agents", "engines", "egress", "routes", "bindings", "gateway", "subagent"})
 HERMES_ROOTS = frozenset(
     re.findall(
@@ -54,27 +57,13 @@ PLATFORM_SECRETS = {
 NOT_BUILT = (
     ("engines",),
     ("egress",),
-    ("bindings",),
-    ("subagent",),
-    ("gateway", "dm_scope"),
-    ("agents", "*", "tools"),
     ("agents", "*", "egress"),
     ("agents", "*", "secrets"),
-    ("agents", "*", "allow_soul_edit"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
-    ("agents", "*", "subagents"),
     ("agents", "*", "shared_paths"),
-    ("routes", "*", "match", "account_id"),
-    ("routes", "*", "match", "guild_id"),
-    ("routes", "*", "match", "team_id"),
-    ("routes", "*", "match", "chat_type"),
-    ("routes", "*", "match", "parent_chat_id"),
-    ("routes", "*", "match", "user_id"),
-    ("routes", "*", "match", "peer"),
 )
 """Key paths that a later version has; `*` stands for any key or place in a list."""
-NOT_BUILT_UNLESS_EMPTY = (("profile_routes",), ("gateway", "profile_routes"))
 
 
 def normal_name(text: str) -> str:

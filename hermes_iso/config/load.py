@@ -10,13 +10,14 @@ from hermes_iso.config.build import build_config
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_keys import read_root_keys
+from hermes_iso.config.routes import read_rules
 from hermes_iso.config.schema import Config
-from hermes_iso.config.yaml_text import read_document
+from hermes_iso.config.yaml_text import parse_document, read_document
 from hermes_iso.errors import ConfigError, Problem
 
 
-def load_config(home: Path, environ: Mapping[str, str]) -> Config:
-    """Read a home. `environ` is where names that no `.env` defines are looked up.
+def load_config(home: Path, environ: Mapping[str, str], *, text: str | None = None) -> Config:
+    """Read a home. `environ` is where names that no `.env` defines are looked up; `text` counts in place of its config.yaml.
 
     Raises ConfigError with every problem of every file at once, UsageError for a damaged record of `home chown`.
     """
@@ -26,8 +27,10 @@ def load_config(home: Path, environ: Mapping[str, str]) -> Config:
         message = f"{found}; make a home with: hermes-iso init --home {spelled}"
         raise ConfigError([Problem(str(spelled), 1, "home", message)])
     problems = ProblemList()
-    document = read_document(spelled / "config.yaml", problems)
-    homes = HomeMap(spelled, document, read_root_keys(document, problems), problems)
+    file = spelled / "config.yaml"
+    document = read_document(file, problems) if text is None else parse_document(text, str(file), problems=problems)
+    ours, rules = read_root_keys(document, problems), read_rules(document, problems)
+    homes = HomeMap(spelled, document, ours, rules, problems)
     config = build_config(homes, environ)
     problems.raise_if_any()
     return config

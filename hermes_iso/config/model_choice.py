@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hermes_iso.agents import ApiMode, ModelSettings
+from hermes_iso.config.agent_shapes import OverlayModelShape
 from hermes_iso.config.hermes_shapes import ModelShape
 from hermes_iso.config.problems import ProblemList, suggestion
 from hermes_iso.config.providers import NEEDS_LOGIN, PROVIDERS, Provider, resolvable
@@ -59,6 +60,22 @@ def choose_model(source: Source, root: Source, *, names: Names, problems: Proble
         hint = f"model in {root.document.file}"
         problems.warn(f"agent {source.id} has no model: set {hint}, e.g. model: builtin/offline")
         return ModelSettings("none", "", "", "chat_completions", key_hint=hint)
+    return _Choice(layers, source, names, problems).settings()
+
+
+def choose_subagent_model(
+    source: Source, root: Source, default: OverlayModelShape | None, *, names: Names, problems: ProblemList
+) -> ModelSettings | None:
+    """Return the model of an agent's subagents: its own `subagents.model`, else `subagent.model`, else None: the agent's.
+
+    One that names a model alone takes provider, address and key from where the agent has them.
+    """
+    own = source.overlay.subagents.model
+    shape, at = (own, (*source.overlay_at, "subagents", "model")) if own else (default, ("subagent", "model"))
+    layer = _Layer(root.document, at, shape or ModelShape(), ((shape and shape.provider) or "").strip().lower())
+    if layer.empty:
+        return None
+    layers = [layer, *(each for each in _layers(source, root) if not each.empty)]
     return _Choice(layers, source, names, problems).settings()
 
 

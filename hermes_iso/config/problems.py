@@ -15,16 +15,19 @@ class ProblemList:
 
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _noted: set[Problem | str] = field(default_factory=set)
 
     def add(self, file: str, line: int, *, key: str, message: str) -> None:
         """Note a problem; the same one twice counts once."""
         problem = Problem(file, max(line, 1), key, message)
-        if problem not in self.problems:
+        if problem not in self._noted:
+            self._noted.add(problem)
             self.problems.append(problem)
 
     def warn(self, sentence: str) -> None:
         """Note a warning, as one sentence."""
-        if sentence not in self.warnings:
+        if sentence not in self._noted:
+            self._noted.add(sentence)
             self.warnings.append(sentence)
 
     def raise_if_any(self) -> None:

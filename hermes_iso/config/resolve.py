@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hermes_iso.agents import Agent
-from hermes_iso.config.model_choice import choose_model
+from hermes_iso.agents import Agent, Subagents
+from hermes_iso.config.model_choice import choose_model, choose_subagent_model
 from hermes_iso.config.problems import ProblemList
+from hermes_iso.config.root_shapes import SubagentShape
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.tool_rules import tool_policy
 from hermes_iso.profile_files import read_persona
@@ -26,6 +27,7 @@ class AgentMaker:
     """Makes the agents of one home; what is wrong is noted."""
 
     root: Source
+    subagent: SubagentShape
     problems: ProblemList
 
     def make(self, source: Source, profile: Profile, names: Names) -> Agent:
@@ -42,7 +44,14 @@ class AgentMaker:
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
+            subagents=self._subagents(source, names),
         )
+
+    def _subagents(self, source: Source, names: Names) -> Subagents:
+        """Return how the agent may delegate."""
+        shape = source.overlay.subagents
+        model = choose_subagent_model(source, self.root, self.subagent.model, names=names, problems=self.problems)
+        return Subagents(shape.max_depth, shape.max_children, model)
 
     def _persona(self, source: Source) -> str:
         """Return the personality, else the profile's SOUL.md, else the root's, else the built-in persona."""

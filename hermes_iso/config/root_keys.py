@@ -1,4 +1,7 @@
-"""The root config.yaml's own keys: unknown ones, those of later versions, ids as text, and what is left, validated."""
+"""The root config.yaml's own keys: unknown ones, those of later versions, and what is left, validated.
+
+Routes in all their formats are read elsewhere: see `config.routes`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from hermes_iso.config.known import (
     HERMES_GATEWAY_KEYS,
     HERMES_ROOTS,
     NOT_BUILT,
-    NOT_BUILT_UNLESS_EMPTY,
     OUR_ROOTS,
     STRICT_ROOTS,
 )
@@ -16,8 +18,6 @@ from hermes_iso.config.problems import ProblemList, suggestion
 from hermes_iso.config.root_shapes import OurKeys
 from hermes_iso.config.validation import validated
 from hermes_iso.config.yaml_text import Document, KeyPath
-
-_IDS = ("platform", "chat_id", "thread_id")
 
 
 def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
@@ -27,23 +27,24 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
             message = f"unknown key{suggestion(name, OUR_ROOTS | HERMES_ROOTS) or '; correct or remove it'}"
             document.complain(problems, (name,), message=message)
     for path in document.odd_keys:
-        if len(path) == 1 or path[0] in STRICT_ROOTS:
+        if (len(path) == 1 or path[0] in STRICT_ROOTS) and path[:2] != ("gateway", "profile_routes"):
             document.complain(problems, path, message="is not text; write this key in quotes")
     data = {name: value for name, value in document.data.items() if name in OurKeys.model_fields}
-    for root in ("engines", "egress", "bindings", "subagent", "profile_routes"):
+    for root in ("engines", "egress"):
         if root in document.data:
             data[root] = document.data[root]
-    for pattern in (*NOT_BUILT, *NOT_BUILT_UNLESS_EMPTY):
+    for pattern in NOT_BUILT:
         data = _refuse(data, pattern, (), document, problems)
     gateway = data.get("gateway")
     if isinstance(gateway, dict):
-        data["gateway"] = {key: value for key, value in gateway.items() if key not in HERMES_GATEWAY_KEYS}
+        ignored = HERMES_GATEWAY_KEYS | {"profile_routes"}
+        data["gateway"] = {key: value for key, value in gateway.items() if key not in ignored}
         for key in ("group_sessions_per_user", "thread_sessions_per_user"):
             if key in data["gateway"]:
                 data.setdefault(key, data["gateway"].pop(key))
     for key in [key for key, value in data.items() if value is None]:
         del data[key]
-    return validated(OurKeys, document, below=(), data=_ids_as_text(data, document), problems=problems)
+    return validated(OurKeys, document, below=(), data=data, problems=problems)
 
 
 def _refuse(data: Any, pattern: tuple[str, ...], at: KeyPath, document: Document, problems: ProblemList) -> Any:
@@ -59,27 +60,7 @@ def _refuse(data: Any, pattern: tuple[str, ...], at: KeyPath, document: Document
             kept[key] = value
         elif rest:
             kept[key] = _refuse(value, rest, (*at, key), document, problems)
-        elif value or (*(part if isinstance(part, str) else "*" for part in at), key) not in NOT_BUILT_UNLESS_EMPTY:
+        else:
             message = "not available in this version; remove it"
             document.complain(problems, (*at, key), message=message)
     return kept
-
-
-def _ids_as_text(data: dict[str, Any], document: Document) -> dict[str, Any]:
-    """Return `data` with the ids in `routes` as they stand in the file: 0123 is not 83, and -100123 is no number."""
-    routes = data.get("routes")
-    if not isinstance(routes, list):
-        return data
-    replaced = []
-    for index, route in enumerate(routes):
-        match = route.get("match") if isinstance(route, dict) else None
-        if isinstance(match, dict):
-            texts = {
-                key: document.texts[("routes", index, "match", key)]
-                for key in _IDS
-                if match.get(key) is not None and ("routes", index, "match", key) in document.texts
-            }
-            replaced.append({**route, "match": {**match, **texts}})
-        else:
-            replaced.append({} if route is None else route)
-    return {**data, "routes": replaced}

@@ -1,4 +1,4 @@
-"""The shapes of the root config's own keys: agents, routes, the gateway and its API, as strict pydantic models."""
+"""The shapes of the root config's own keys: agents, the gateway and its API, as strict pydantic models."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from hermes_iso.config.agent_shapes import AgentShape
-from hermes_iso.config.route_shapes import RouteShape
-from hermes_iso.config.shapes import Open, Shape, Switch, Texts
+from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape
+from hermes_iso.config.shapes import Open, Shape, Switch, Texts, as_mapping
 from hermes_iso.config.uid_ranges import as_uid_range
 from hermes_iso_sandbox.identity import HOST_UIDS
 
@@ -22,16 +21,18 @@ def _as_served(value: Any) -> Any:
 
 
 class GatewayShape(Shape):
-    """`gateway`: who is served, and as which host uids. Hermes' own settings beside these are accepted and ignored."""
+    """`gateway`: who is served, as which host uids, and whether edits count at once. Other settings of Hermes are ignored."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     serve: Annotated[Texts | None, BeforeValidator(_as_served)] = None
     unmatched: Literal["default", "reject"] = "default"
+    dm_scope: Literal["per-chat", "per-peer", "main"] = "per-chat"
     multiplex_profiles: Switch | None = None
     host_uids: Annotated[range, BeforeValidator(as_uid_range)] = Field(
         default=f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}", validate_default=True
     )
+    reload_on_change: Switch = False
 
 
 class ApiKeyShape(Shape):
@@ -53,12 +54,18 @@ class ApiExtraShape(Open):
     strict_model: Switch = False
 
 
+class SubagentShape(Shape):
+    """`subagent`: what holds for every agent's subagents where the agent itself says nothing."""
+
+    model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
+
+
 class OurKeys(Shape):
     """The root keys that are ours, and those of Hermes' that decide the same things."""
 
     default_agent: str | None = None
     agents: dict[str, AgentShape] = Field(default_factory=dict)
-    routes: list[RouteShape | None] = Field(default_factory=list)
+    subagent: SubagentShape = Field(default_factory=SubagentShape)
     gateway: GatewayShape = Field(default_factory=GatewayShape)
     multiplex_profiles: Switch | None = None
     group_sessions_per_user: Switch = True

@@ -8,27 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from hermes_iso.agents import Agent
+from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox.identity import HOST_UIDS
 
 MAIN = "main"
 """The agent that lives in the root home."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouteRule:
-    """One entry of `routes`: None matches anything. `where` is its place in the file, as FILE:LINE."""
-
-    agent: str
-    platform: str | None = None
-    chat_id: str | None = None
-    thread_id: str | None = None
-    enabled: bool = True
-    where: str = ""
-
-    def __str__(self) -> str:
-        keys = (("platform", self.platform), ("chat_id", self.chat_id), ("thread_id", self.thread_id))
-        match = ", ".join(f"{name}={value}" for name, value in keys if value is not None)
-        return f"{self.where}: {match} -> {self.agent}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +43,29 @@ class Config:
     home: the root home, resolved.
     agents: the served ones in order, `main` first where it is served.
     not_served: agents that were asked for and can't be served now, each with the reason and what to do.
-    unserved_platforms: enabled platforms that have no adapter here.
+    unasked: agents that the home has and nobody asked to serve, each with the reason.
+    routes: the first that matches wins. bindings: what `bindings` and Hermes' formats say, in this order; the most specific
+        that matches wins where no route does.
+    dm_scope: which direct chats of an agent share a session.
+    unserved_platforms: platforms that are enabled or that a rule names, and that have no adapter here.
     warnings: one sentence each, for `config check`, `doctor` and the log.
     host_uids: those of the host that a root gateway gives to sandboxes.
+    reload_on_change: whether a gateway watches the home's files.
     """
 
     home: Path
     agents: Mapping[str, Agent]
     default_agent: str = MAIN
     routes: tuple[RouteRule, ...] = ()
+    bindings: tuple[RouteRule, ...] = ()
     unmatched: Literal["default", "reject"] = "default"
+    dm_scope: Literal["per-chat", "per-peer", "main"] = "per-chat"
     api: ApiSettings | None = None
     not_served: Mapping[str, str] = field(default_factory=dict)
+    unasked: Mapping[str, str] = field(default_factory=dict)
     unserved_platforms: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     group_sessions_per_user: bool = True
     thread_sessions_per_user: bool = False
     host_uids: range = HOST_UIDS
+    reload_on_change: bool = False

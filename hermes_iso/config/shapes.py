@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -25,6 +26,24 @@ def as_mapping(value: Any) -> Any:
 def or_empty(value: Any) -> Any:
     """Take a key with nothing behind it for an empty mapping."""
     return {} if value is None else value
+
+
+def as_tools(value: Any) -> Any:
+    """Turn a tool profile's name, or a list of tools, into the mapping it stands for; refuse what is no form of `tools`."""
+    if isinstance(value, str):
+        return {"profile": value}
+    if isinstance(value, list):
+        return {"allow": value}
+    if not isinstance(value, dict):
+        raise PydanticCustomError("tools", "not a form of tools")
+    return value
+
+
+def not_nothing(value: Any) -> Any:
+    """Refuse a list's key with nothing behind it: it is not clear whether that means all or none."""
+    if value is None:
+        raise PydanticKnownError("list_type")
+    return value
 
 
 class _Gap(str):

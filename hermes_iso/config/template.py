@@ -60,7 +60,7 @@ _ENV = """\
 # Secrets of this home. Keys of model providers and API_SERVER_KEY never enter a sandbox.
 API_SERVER_KEY={key}
 """
-_PROFILE_ENV = "# What stands here reaches the turns of this agent alone; keys of model providers stay outside.\n"
+PROFILE_ENV = "# What stands here reaches the turns of this agent alone; keys of model providers stay outside.\n"
 _SOUL = "You are {name}, a helpful assistant. You say plainly what you did and what you could not do.\n"
 _FILES = ("config.yaml", ".env", "SOUL.md", "profile.yaml")
 """What makes a directory somebody's home already."""
@@ -80,13 +80,13 @@ def write_home(home: Path, agents: Sequence[str], *, demo: bool) -> list[str]:
     """
     names = _checked(agents)
     homes = {MAIN: home, **{name: home / "profiles" / name for name in names}}
-    souls = {name: (_DEMO_SOULS.get(name) if demo else None) or _SOUL.format(name=name) for name in homes}
+    souls = {name: (_DEMO_SOULS.get(name) if demo else None) or soul_text(name) for name in homes}
     blocks = "agents:\n" + "".join(_AGENT.format(name=name) for name in names) if names else _NO_AGENT
     texts = {
         home / "config.yaml": _CONFIG.format(agents=blocks, example=names[0] if names else "main"),
         home / ".env": _ENV.format(key=secrets.token_urlsafe(32)),
         **{where / "SOUL.md": souls[name] for name, where in homes.items()},
-        **{homes[name] / ".env": _PROFILE_ENV for name in names},
+        **{homes[name] / ".env": PROFILE_ENV for name in names},
     }
     for path in (*texts, *(where / name for where in homes.values() for name in _FILES)):
         if os.path.lexists(path):
@@ -99,6 +99,11 @@ def write_home(home: Path, agents: Sequence[str], *, demo: bool) -> list[str]:
     except OSError as error:
         raise UsageError(f"can't make a home at {home}: {error.strerror} ({error.filename}); choose another --home") from error
     return list(homes)
+
+
+def soul_text(name: str) -> str:
+    """Return the persona that a new agent begins with."""
+    return _SOUL.format(name=name)
 
 
 def _checked(agents: Sequence[str]) -> list[str]:

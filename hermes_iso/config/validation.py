@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape, SandboxShape
+from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape, SandboxShape, SubagentsShape, ToolsShape
 from hermes_iso.config.hermes_shapes import HermesAgentShape, HermesKeys, ModelShape, TerminalShape
 from hermes_iso.config.problems import ProblemList, possible
-from hermes_iso.config.root_shapes import ApiExtraShape, ApiKeyShape, GatewayShape, OurKeys
-from hermes_iso.config.route_shapes import MatchShape, RouteShape
+from hermes_iso.config.root_shapes import ApiExtraShape, ApiKeyShape, GatewayShape, OurKeys, SubagentShape
+from hermes_iso.config.route_shapes import BindingShape, MatchShape, ProfileRouteShape, RouteShape
 from hermes_iso.config.shapes import GAP, Shape
 from hermes_iso.config.uid_ranges import FEWEST, LEAST
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
@@ -22,8 +23,15 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("agents", "*"), AgentShape),
     (("agents", "*", "model"), OverlayModelShape),
     (("agents", "*", "sandbox"), SandboxShape),
+    (("agents", "*", "tools"), ToolsShape),
+    (("agents", "*", "subagents"), SubagentsShape),
+    (("agents", "*", "subagents", "model"), OverlayModelShape),
+    (("subagent",), SubagentShape),
+    (("subagent", "model"), OverlayModelShape),
     (("routes", "*"), RouteShape),
     (("routes", "*", "match"), MatchShape),
+    (("bindings", "*"), BindingShape),
+    (("gateway", "profile_routes", "*"), ProfileRouteShape),
     (("gateway",), GatewayShape),
     ((), HermesKeys),
     (("model",), ModelShape),
@@ -45,34 +53,63 @@ def validated(shape: type[ShapeT], document: Document, *, below: KeyPath, data: 
         try:
             return shape.model_validate(data)
         except ValidationError as error:
-            for wrong in error.errors(include_url=False):
-                path = (*below, *wrong["loc"])
-                message = _unquoted(document, path, wrong["type"]) or _sentence(path, dict(wrong))
-                document.complain(problems, path, message=message)
-                data = _without(data, wrong["loc"][:-1] if wrong["type"] == "missing" else wrong["loc"])
+            data = _noted(error, shape, document, below=below, data=data, problems=problems)
+
+
+def validated_entry(
+    shape: type[ShapeT], document: Document, *, below: KeyPath, data: dict[str, Any], problems: ProblemList
+) -> ShapeT | None:
+    """Return an entry of a list as a `shape`, or None where a key that it needs is missing or wrong; see `validated`."""
+    while True:
+        try:
+            return shape.model_validate(data)
+        except ValidationError as error:
+            data = _noted(error, shape, document, below=below, data=data, problems=problems)
+            wrong = {str(each["loc"][0]) for each in error.errors(include_url=False)}
+            if any(shape.model_fields[key].is_required() for key in wrong & shape.model_fields.keys()):
+                return None
+
+
+def _noted(
+    error: ValidationError, shape: type[Shape], document: Document, *, below: KeyPath, data: Any, problems: ProblemList
+) -> Any:
+    """Note every mistake of a section; return its data without what is wrong."""
+    for wrong in error.errors(include_url=False):
+        path = _as_written(document, (*below, *wrong["loc"]))
+        known = shape.model_fields if len(wrong["loc"]) == 1 else _known_beside(path)
+        message = _unquoted(document, path, wrong["type"]) or _sentence(path, dict(wrong), known)
+        document.complain(problems, path, message=message)
+        data = _without(data, wrong["loc"][:-1] if wrong["type"] == "missing" else wrong["loc"])
+    return data
+
+
+def _as_written(document: Document, path: KeyPath) -> KeyPath:
+    """Return where an item of a list stands that is short for a mapping: without the key that the list stands for."""
+    short = (*path[:-2], *path[-1:])
+    return short if path not in document.lines and isinstance(path[-1], int) and short in document.lines else path
 
 
 def _without(data: Any, path: KeyPath) -> Any:
     """Return a copy of `data` without the value at `path`; an item leaves a gap, so that the others keep their places."""
     if not path:
         return {}
-    if len(path) == 2 and path[0] == "routes" and isinstance(data, dict) and isinstance(data.get("routes"), list):
-        return {**data, "routes": [None if index == path[1] else route for index, route in enumerate(data["routes"])]}
     head, rest = path[0], path[1:]
     if isinstance(data, dict) and head in data:
         lower = _without(data[head], rest) if rest else None
         return {key: lower if key == head else value for key, value in data.items() if rest or key != head}
+    if isinstance(data, list) and isinstance(head, str):  # it is short for a mapping with this key
+        return _without(data, rest)
     if isinstance(data, list) and isinstance(head, int) and head < len(data):
         lower = _without(data[head], rest) if rest else GAP
         return [lower if index == head else value for index, value in enumerate(data)]
     return data if data is None or data is GAP else {}
 
 
-def _sentence(path: KeyPath, wrong: dict[str, Any]) -> str:
-    """Say what is wrong and what to do, without ever repeating a value that may be a secret."""
+def _sentence(path: KeyPath, wrong: dict[str, Any], known: Iterable[str]) -> str:
+    """Say what is wrong and what to do, without ever repeating a value that may be a secret. `known`: keys for this place."""
     kind, context, found = wrong["type"], wrong.get("ctx", {}), wrong.get("input")
     if kind == "extra_forbidden":
-        return f"unknown key{possible(str(path[-1]), _known_beside(path))}"
+        return f"unknown key{possible(str(path[-1]), known)}"
     if kind == "missing":
         return "is missing; add it"
     if kind == "literal_error" and found in _LATER.get(str(path[-1]), ()):
@@ -86,6 +123,9 @@ def _sentence(path: KeyPath, wrong: dict[str, Any]) -> str:
         return "must not be empty; write something, or remove it"
     if kind == "size":
         return f"must be a size such as 512M or 2G (a whole number with K, M or G), found {found!r:.60}"
+    if kind == "tools":
+        forms = "a tool profile, a list of tools, or a mapping of profile, also_allow, allow and deny"
+        return f"must be {forms}, found {kind_of(found)}; full grants everything"
     if kind in _BOUNDS:
         return f"must be {_BOUNDS[kind]} {next(iter(context.values()), '')}, found {found!r:.60}"
     return f"must be {_WANTED.get(kind, 'of another kind')}, found {kind_of(found)}{_hint(kind, found)}"

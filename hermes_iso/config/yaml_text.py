@@ -2,8 +2,7 @@
 
 `yaml.safe_load` forgets lines, takes the last of two equal keys, and turns the chat id 0123 into 83. So the text is only
 composed into nodes, which know their place, and this walker makes the values. Scalars get the types that Hermes' own loader
-gives them; the text as it stood is kept beside them, for ids. Size, depth and the number of nodes are bounded, because an
-alias may name a large part many times.
+gives them; the text as it stood is kept beside them, for ids. Size, depth and the number of values are bounded.
 """
 
 from __future__ import annotations
@@ -16,11 +15,12 @@ from typing import Any, TypeAlias
 import yaml
 
 from hermes_iso.config.problems import ProblemList, key_text
-from hermes_iso.profile_files import YAML_LOADER, UnreadableError, nests_deeper, read_bounded
+from hermes_iso.profile_files import CONFIG_LIMIT, YAML_LOADER, UnreadableError, nests_deeper, read_bounded
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
-NODE_LIMIT = 50_000
+VALUES = 50_000
+"""Values that a document may hold beyond those that it can write out: an alias may name a large part many times."""
 DEPTH_LIMIT = 64
 _TAG = "tag:yaml.org,2002:"
 _TEXTS = (f"{_TAG}str", f"{_TAG}value", f"{_TAG}timestamp")
@@ -72,7 +72,7 @@ def read_document(path: Path, problems: ProblemList) -> Document:
     """Read a YAML file; a missing one is an empty document, and so is one with problems, which are noted."""
     file = str(path)
     try:
-        content = read_bounded(path)
+        content = read_bounded(path, CONFIG_LIMIT)
     except UnreadableError as error:
         problems.add(file, 1, key="file", message=str(error))
         return Document(file)
@@ -101,7 +101,7 @@ def parse_document(text: str, file: str, *, problems: ProblemList) -> Document:
         return Document(file)
     if node is None:
         return Document(file)
-    walker = _Walker(file, problems)
+    walker = _Walker(file, problems, most=VALUES + len(text) // 2)
     try:
         data = walker.value(node, ())
     except _TooMuchError as error:
@@ -144,13 +144,14 @@ class _TooMuchError(Exception):
 class _Walker:
     """Makes values from nodes; keeps lines and texts; notes problems and goes on."""
 
-    def __init__(self, file: str, problems: ProblemList) -> None:
+    def __init__(self, file: str, problems: ProblemList, *, most: int) -> None:
         self.lines: dict[KeyPath, int] = {}
         self.texts: dict[KeyPath, str] = {}
         self.odd_keys: set[KeyPath] = set()
         self._file = file
         self._problems = problems
         self._maker = yaml.SafeLoader("")
+        self._most = most
         self._count = 0
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
@@ -158,8 +159,8 @@ class _Walker:
         line = node.start_mark.line + 1
         self.lines.setdefault(path, line)
         self._count += 1
-        if self._count > NODE_LIMIT:
-            raise _TooMuchError(line, f"holds more than {NODE_LIMIT} values, aliases counted in full; make it smaller")
+        if self._count > self._most:
+            raise _TooMuchError(line, f"holds more than {self._most} values, aliases counted in full; make it smaller")
         if len(path) > DEPTH_LIMIT:
             raise _TooMuchError(line, f"nests deeper than {DEPTH_LIMIT} levels, or an alias holds itself; make it flat")
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
@@ -215,8 +216,8 @@ class _Walker:
             self._count += 1
             if not isinstance(source, yaml.MappingNode):
                 self._complain(line, path, "merges (<<) something that is not a mapping; write the values out")
-            elif self._count > NODE_LIMIT:
-                raise _TooMuchError(line, f"holds more than {NODE_LIMIT} values, aliases counted in full; make it smaller")
+            elif self._count > self._most:
+                raise _TooMuchError(line, f"holds more than {self._most} values, aliases counted in full; make it smaller")
             else:
                 yield from self._pairs(source, path, depth + 1)
 

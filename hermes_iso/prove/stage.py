@@ -14,7 +14,7 @@ from hermes_iso.agents import Agent
 from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import Config
 from hermes_iso.gateway import Gateway, open_gateway
-from hermes_iso.policy import ToolPolicy
+from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso.prove.weakened import WeakenedPool
 from hermes_iso_sandbox.confinement import Limits
 
@@ -31,7 +31,8 @@ NARROW_PLATFORM = "discord"
 READING_TOOLS = frozenset({"read_file", "search_files", "memory"})
 LIMITS = Limits(memory=256 << 20, disk=64 << 20, inodes=5000, tmp_bytes=16 << 20)
 """Small ones, so that little has to be taken to be over them."""
-_POLICIES = {LIMITED: ToolPolicy(deny=DENIED_TOOLS), READER: ToolPolicy(allow=READING_TOOLS)}
+_NARROW = Layer("agent", by_platform={NARROW_PLATFORM: READING_TOOLS})
+_POLICIES = {LIMITED: Layer("agent", deny=DENIED_TOOLS), READER: Layer("agent", allow=READING_TOOLS)}
 CANARY_NAME = "HERMES_ISO_PROVE_CANARY"
 """A variable that the command puts into the gateway's own environment."""
 
@@ -137,7 +138,7 @@ def _attackable(config: Config) -> Config:
 
     def changed(agent: Agent) -> Agent:
         timeout = SHORT_TIMEOUT if agent.id == HASTY else TURN_TIMEOUT
-        policy = _POLICIES.get(agent.id, ToolPolicy(by_platform={NARROW_PLATFORM: READING_TOOLS}))
+        policy = ToolPolicy((_POLICIES.get(agent.id, _NARROW),))
         profile = replace(agent.profile, limits=LIMITS)
         return replace(agent, engine=cast("Any", "probe"), turn_timeout=timeout, policy=policy, profile=profile)
 

@@ -230,6 +230,11 @@ class SandboxPool:
         async with self._sandbox(confinement) as sandbox:
             await sandbox.refill()
 
+    async def retire(self, home: Path) -> None:
+        """Take the sandbox of a home out of use: it ends now with its background processes, or with its last lease."""
+        if (sandbox := self._sandboxes.get(home)) is not None:
+            await self._retire(sandbox)
+
     @property
     def interpreter_hidden(self) -> bool:
         """Whether mountinfo inside keeps to itself where the interpreter lies on the host, as far as one was started."""

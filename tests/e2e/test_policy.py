@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -56,6 +57,12 @@ async def hostile_gateway(home: Path, config: str) -> AsyncIterator[Gateway]:
 
 async def attack(gateway: Gateway, platform: str) -> dict[str, object]:
     """Return what a turn of a platform could do."""
+    result: dict[str, object] = await say(gateway, platform, ATTACK)
+    return result
+
+
+async def say(gateway: Gateway, platform: str, code: str) -> Any:
+    """Return what code in a turn process answers."""
     found: list[Outbound] = []
 
     async def deliver(outbound: Outbound) -> Receipt:
@@ -66,10 +73,9 @@ async def attack(gateway: Gateway, platform: str) -> dict[str, object]:
         await trio.lowlevel.checkpoint()
 
     quiet: Relay = relay
-    await gateway.handle(Inbound(ChatRef(platform, "c"), ATTACK, "1"), deliver, quiet)
+    await gateway.handle(Inbound(ChatRef(platform, "c"), code, "1"), deliver, quiet)
     assert found[0].error is None, found[0].text
-    result: dict[str, object] = json.loads(found[0].text)
-    return result
+    return json.loads(found[0].text)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +85,7 @@ async def attack(gateway: Gateway, platform: str) -> dict[str, object]:
         ("agent: {disabled_toolsets: [terminal]}\n", {**ALL, "background": "not_granted"}),
         ("agent: {disabled_toolsets: [terminal, code_execution]}\n", {**ALL, **NO_PROGRAM}),
         ("agent: {disabled_toolsets: [terminal, code_execution, file]}\n", {**ALL, **READ_ONLY}),
-        ("agent: {disabled_toolsets: [all]}\n", {**ALL, **READ_ONLY}),
+        ("agents: {main: {tools: [todo, web]}}\n", {**ALL, **READ_ONLY}),
     ],
 )
 async def test_guest_can_do_what_its_agents_grant_needs_and_no_more(tmp_path, config, expected):
@@ -97,6 +103,49 @@ async def test_platform_narrows_its_own_turns_alone(tmp_path):
         for platform in ("telegram", "api_server", "discord", "telegram", "api_server"):
             assert await attack(gateway, platform) == expected[platform], platform
         assert gateway.statistics()["pool"]["sandboxes"] == 1
+
+
+@pytest.mark.skipif(not landlock.find_abi(), reason="this kernel has no landlock")
+async def test_subagent_can_do_what_its_own_grant_needs_and_no_more(tmp_path):
+    """Hostile code in a subagent's process is kept to the toolsets that were asked for it, its parent's process is not."""
+    asking = f"""
+import json
+attack = {ATTACK!r}
+tasks = [{{'goal': attack, 'toolsets': names}} for names in (['todo'], ['file'], ['terminal'])]
+found = link.call('delegate', {{'tasks': tasks}})['results']
+exec(attack)
+answer = json.dumps([*(json.loads(each['summary']) for each in found), json.loads(answer)])
+"""
+    async with hostile_gateway(tmp_path / "home", "") as gateway:
+        todo, file, terminal, parent = await say(gateway, "api_server", asking)
+        assert [todo, file] == [{**ALL, **READ_ONLY}, {**ALL, **NO_PROGRAM}]
+        assert terminal == parent == ALL
+        pool = gateway.statistics()["pool"]
+        assert (pool["sandboxes"], pool["leases"]) == (1, 0)
+
+
+async def test_background_process_of_a_subagent_ends_with_it(tmp_path):
+    """It runs while the subagent does, in a session that nobody else has."""
+    start = "link.call('process', {'action': 'start', 'command': 'sleep 7777'})"
+    child = f"{start}; answer = str(len(link.call('process', {{'action': 'list'}})['processes']))"
+    asking = f"""
+import json
+{start}
+found = link.call('delegate', {{'goal': {child!r}}})['results'][0]['summary']
+answer = json.dumps([found, len(link.call('process', {{'action': 'list'}})['processes'])])
+"""
+    async with hostile_gateway(tmp_path / "home", "") as gateway:
+        assert await say(gateway, "api_server", asking) == ["1", 1]
+        assert gateway.statistics()["pool"]["processes"] == 1
+
+
+@pytest.mark.parametrize("config", ["agents: {main: {tools: []}}\n", "agent: {disabled_toolsets: ['*']}\n"])
+async def test_nothing_runs_where_nothing_is_granted(tmp_path, config):
+    """The turn is refused before it begins."""
+    async with hostile_gateway(tmp_path / "home", config) as gateway:
+        with pytest.raises(AssertionError, match="is granted no tool on api_server"):
+            await attack(gateway, "api_server")
+        assert gateway.statistics()["turns"] == 0
 
 
 def test_exec_is_refused_with_the_reason_where_no_program_starts(tmp_path):

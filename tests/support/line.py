@@ -78,6 +78,13 @@ class FakeLease:
         return message
 
 
+class NoProcesses:
+    """A session without background processes."""
+
+    def list(self) -> list[Any]:
+        return []
+
+
 class FakePool:
     """Leases scripts instead of processes; counts them."""
 
@@ -87,7 +94,7 @@ class FakePool:
         self.most_living = 0
         self.sessions: list[str] = []
         self.commands: list[tuple[Any, ...]] = []
-        self._processes = processes
+        self._processes = processes or NoProcesses()
 
     @asynccontextmanager
     async def lease(self, confinement: Any, *, session: str) -> AsyncIterator[FakeLease]:

@@ -1,8 +1,8 @@
 """Apply to this turn's own process what its request takes away: one more landlock layer, one more system call filter.
 
-A turn process waits confined as its agent is, before anybody knows whose turn it will be. What the person's platform grants
-less than the agent has comes with the request, and both layers can only be added to, so that nothing in the turn undoes them.
-They bind the turn and all that it starts.
+A turn process waits confined as its agent is, before anybody knows whose turn it will be. What its platform, its session or
+whoever delegated it grants less than the agent has comes with the request, and both layers can only be added to, so that
+nothing in the turn undoes them. They bind the turn and all that it starts.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def narrow(narrowing: Narrowing, writable: Sequence[str], abi: int | None = None
             seccomp.forbid_programs()
     except landlock.LandlockMissingError as error:
         sentence = (
-            "On this platform the agent may not write, and this machine's kernel has no landlock to keep it from that:"
-            " grant a writing tool there, deny them on every platform, or use a newer kernel."
+            "This turn may not write where its agent may, and this machine's kernel has no landlock to keep it from that:"
+            " grant it a writing tool, deny them to the agent everywhere, or use a newer kernel."
         )
         raise TurnFault("narrowing", sentence) from error
     except OSError as error:
         raise TurnFault(
-            "narrowing", f"This turn could not be confined as its platform asks, so it was not begun: {error}."
+            "narrowing", f"This turn could not be confined as its grant asks, so it was not begun: {error}."
         ) from error
 
 

@@ -11,8 +11,8 @@ import trio
 import trio.testing
 
 from hermes_iso.api.answers import FIRST_WAIT, KEEP_ALIVE, Head, StreamAnswer
-from hermes_iso.config.schema import RouteRule
 from hermes_iso.messages import ChatRef, Outbound
+from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox import wire
 from tests.support.http import serving
 from tests.support.line import CODER_KEY, KEY, Guest, make_agent, make_config

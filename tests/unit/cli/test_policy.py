@@ -53,10 +53,10 @@ def test_every_tool_is_accounted_for(home, capsys):
 def test_a_deny_is_named_with_its_file_and_line(home, capsys):
     """The layer is the key and the line of the very item, in the file that it came from."""
     denied = told(home, capsys, "coder")["denied"]
-    assert denied["execute_code"] == f"agent.disabled_toolsets {home / 'config.yaml'}:8"
-    assert denied["web_search"] == f"agent.disabled_toolsets {home / 'config.yaml'}:9"
+    assert denied["execute_code"] == f"gateway: agent.disabled_toolsets {home / 'config.yaml'}:8"
+    assert denied["web_search"] == f"gateway: agent.disabled_toolsets {home / 'config.yaml'}:9"
     denied = told(home, capsys, "reader")["denied"]
-    assert denied["patch"] == f"agent.disabled_toolsets {home / 'profiles/reader/config.yaml'}:3"
+    assert denied["patch"] == f"agent: agent.disabled_toolsets {home / 'profiles/reader/config.yaml'}:3"
 
 
 def test_kernel_tells_what_the_sandbox_allows(home, capsys):
@@ -75,7 +75,7 @@ def test_platform_with_a_smaller_list_is_told_with_its_line(home, capsys):
     narrowed = told(home, capsys, "coder")["kernel"]["narrowed_by_platform"]
     assert narrowed.keys() == {"telegram", "discord"}
     assert narrowed["discord"]["granted"] == ["memory"]
-    assert narrowed["discord"]["layer"] == f"platform_toolsets.discord {home / 'config.yaml'}:5"
+    assert narrowed["discord"]["layer"] == f"gateway: platform_toolsets.discord {home / 'config.yaml'}:5"
     assert [narrowed["discord"][key] for key in ("execute", "workspace", "skills")] == [False, "ro", "ro"]
     assert [narrowed["telegram"][key] for key in ("execute", "workspace", "skills")] == [True, "rw", "rw"]
 
@@ -86,9 +86,13 @@ def test_platform_with_a_smaller_list_is_told_with_its_line(home, capsys):
         (
             "coder",
             "memory",
-            "memory is granted to agent coder; not on telegram (platform_toolsets.telegram HOME/config.yaml:4",
+            "memory is granted to agent coder; not on telegram (gateway: platform_toolsets.telegram HOME/config.yaml:4",
         ),
-        ("coder", "execute_code", "execute_code is denied to agent coder by agent.disabled_toolsets HOME/config.yaml:8."),
+        (
+            "coder",
+            "execute_code",
+            "execute_code is denied to agent coder by layer gateway: agent.disabled_toolsets HOME/config.yaml:8.",
+        ),
         (
             "coder",
             "vision_analyze",
@@ -126,7 +130,7 @@ def test_table_tells_the_same_to_people(home, capsys):
     assert main(["policy", "explain", "coder", "--home", str(home)]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert any(row.split()[:2] == ["terminal", "granted"] for row in rows)
-    assert any(row.split()[:3] == ["execute_code", "denied", "agent.disabled_toolsets"] for row in rows)
+    assert any(row.split()[:3] == ["execute_code", "denied", "gateway:"] for row in rows)
     assert any(row.split() == ["workspace:", "rw"] for row in rows)
     assert any(row.startswith("on discord:") for row in rows)
 

@@ -7,8 +7,8 @@ import pytest
 
 from hermes_iso.config.live_gateway import is_hermes_gateway
 from hermes_iso.config.load import load_config
-from hermes_iso.config.schema import RouteRule
 from hermes_iso.errors import ConfigError
+from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox import Limits
 from tests.support.homes import load, make_home, mistakes
 

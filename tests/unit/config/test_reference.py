@@ -12,7 +12,7 @@ from tests.support.homes import load
 
 PAGE = Path(__file__).parents[3] / "docs/reference/config.md"
 ROW = re.compile(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \| (.+) \|$", re.MULTILINE)
-PLACES = {"agents": ".<id>", "routes": "[]", "keys": ".<NAME>"}
+PLACES = {"agents": ".<id>", "routes": "[]", "bindings": "[]", "profile_routes": "[]", "keys": ".<NAME>"}
 
 
 def written(pattern):

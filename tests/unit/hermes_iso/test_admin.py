@@ -106,7 +106,8 @@ async def test_exec_passes_descriptors_and_status(tmp_path: Path) -> None:
     [
         (b"\n", "JSON object"),
         (b"[1]\n", "JSON object"),
-        (b'{"op": "reboot"}\n', "chat or exec"),
+        (b'{"op": "reboot"}\n', "must be chat, exec, status, reload, drain"),
+        (b'{"op": ["status"]}\n', "must be chat"),
         (b'{"op": "chat", "text": 1, "session": "s"}\n', "needs text"),
         (b'{"op": "chat", "text": "x"}\n', "needs session"),
         (b'{"op": "exec", "agent": "main", "argv": []}\n', "argv"),

@@ -6,11 +6,11 @@ import pytest
 import trio
 import trio.testing
 
-from hermes_iso.config.schema import RouteRule
 from hermes_iso.errors import DrainingError, RouteRejectedError, UsageError
 from hermes_iso.gateway import open_gateway
 from hermes_iso.messages import ChatRef, Inbound
-from hermes_iso.policy import ToolPolicy
+from hermes_iso.policy import Layer, ToolPolicy
+from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, FakeModels, Guest, make_agent, make_config, open_line
 
@@ -32,11 +32,11 @@ async def test_message_goes_to_its_routes_agent(tmp_path: Path) -> None:
 
 
 async def test_grant_is_what_the_policy_leaves(tmp_path: Path) -> None:
-    """A denied tool is neither named to the guest nor offered to the model; an empty grant is a turn without tools."""
+    """A denied tool is neither named to the guest nor offered to the model; an allow list leaves nothing else."""
     home = tmp_path / "home"
     agents = {
-        "main": make_agent(home, policy=ToolPolicy(deny=frozenset({"terminal"}))),
-        "coder": make_agent(home, "coder", policy=ToolPolicy(allow=frozenset())),
+        "main": make_agent(home, policy=ToolPolicy((Layer("agent", deny=frozenset({"terminal"})),))),
+        "coder": make_agent(home, "coder", policy=ToolPolicy((Layer("agent", allow=frozenset({"todo"})),))),
     }
     seen: list[list[str]] = []
 
@@ -51,7 +51,7 @@ async def test_grant_is_what_the_policy_leaves(tmp_path: Path) -> None:
         assert (await Chat(gateway).say("x")).error is None
         assert (await Chat(gateway).say("x", agent="coder")).error is None
     assert "terminal" not in seen[0]
-    assert seen[1] == []
+    assert seen[1] == ["todo"]
     assert [[tool.name for tool in call.tools] for call in models.calls] == seen
 
 

@@ -1,56 +1,119 @@
 """Tests of hermes_iso.policy."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_iso.policy import ToolPolicy
+from hermes_iso.policy import Layer, ToolPolicy
 
-NAMES = st.sampled_from(["terminal", "process", "read_file", "memory", "todo"])
+TOOLS = ("terminal", "process", "read_file", "memory", "todo")
+NAMES = st.sampled_from(TOOLS)
 SETS = st.frozensets(NAMES)
+PLATFORMS = st.sampled_from(["cli", "x", ""])
+LAYERS = st.builds(
+    Layer,
+    st.sampled_from(["gateway", "agent", "session", "subagent"]),
+    st.none() | SETS,
+    SETS,
+    st.none() | SETS,
+    st.dictionaries(st.sampled_from(["cli", "x"]), SETS),
+    SETS,
+)
+POLICIES = st.builds(ToolPolicy, st.lists(LAYERS, max_size=4).map(tuple))
+
+
+def one(**changes):
+    """Return a policy of one layer."""
+    return ToolPolicy((Layer("agent", **changes),))
 
 
 def test_policy_grants_everything_when_nothing_is_said():
-    """An empty policy leaves all that is offered, in order, each name once."""
+    """Neither no layer nor an empty one takes anything away; what is offered stays in order, each name once."""
     assert ToolPolicy().grant(["b", "a", "b"]) == ("b", "a")
+    assert one().grant(["b", "a", "b"]) == ("b", "a")
 
 
-def test_policy_grants_nothing_when_the_allow_list_is_empty():
-    """An empty allow list is not the same as none."""
-    assert ToolPolicy(allow=frozenset()).grant(["terminal"]) == ()
-
-
-def test_policy_takes_a_platforms_list_in_place_of_the_general_one():
-    """A platform with a list of its own is judged by that one, every other by `allow`."""
-    policy = ToolPolicy(allow=frozenset({"todo"}), by_platform={"telegram": frozenset({"memory"})})
-    assert policy.grant(["todo", "memory"], "telegram") == ("memory",)
-    assert policy.grant(["todo", "memory"], "discord") == ("todo",)
-
-
-@given(
-    st.lists(NAMES),
-    st.none() | SETS,
-    SETS,
-    st.dictionaries(st.sampled_from(["cli", "x"]), SETS),
-    st.sampled_from(["cli", "x", ""]),
+@pytest.mark.parametrize(
+    ("layer", "granted"),
+    [
+        ({"allow": frozenset()}, ()),
+        ({"profile": frozenset()}, ()),
+        ({"profile": frozenset({"memory"})}, ("memory",)),
+        ({"profile": frozenset({"memory"}), "also_allow": frozenset({"todo"})}, ("memory", "todo")),
+        ({"also_allow": frozenset({"todo"})}, TOOLS),
+        ({"allow": frozenset({"todo", "terminal"})}, ("terminal", "todo")),
+        ({"profile": frozenset({"memory"}), "allow": frozenset({"todo"})}, ()),
+        ({"profile": frozenset({"memory"}), "also_allow": frozenset({"todo"}), "allow": frozenset({"todo"})}, ("todo",)),
+        ({"also_allow": frozenset({"todo"}), "deny": frozenset({"todo"})}, TOOLS[:-1]),
+    ],
 )
-def test_deny_beats_every_allow_and_nothing_is_invented(offered, allow, deny, by_platform, platform):
-    """Whatever the allows say: a grant holds no denied name and only offered ones, in the order offered."""
-    granted = ToolPolicy(allow, deny, by_platform).grant(offered, platform)
-    assert not set(granted) & deny
-    assert [name for name in dict.fromkeys(offered) if name in granted] == list(granted)
+def test_layer_is_profile_also_allow_allow_deny_in_this_order(layer, granted):
+    """A profile begins, also_allow adds to it, allow says what may stay, deny takes away in the end."""
+    assert one(**layer).grant(TOOLS) == granted
 
 
-@given(st.lists(NAMES), SETS, SETS, SETS)
-def test_policy_grants_no_more_when_more_is_denied(offered, allow, deny, further):
-    """Denying more never grants more."""
-    narrow = ToolPolicy(allow, deny | further).grant(offered)
-    assert set(narrow) <= set(ToolPolicy(allow, deny).grant(offered))
+def test_platforms_list_narrows_its_own_messages_alone():
+    """A list can't give what `allow` does not hold, and where a platform has none the others' do not count."""
+    policy = one(allow=frozenset({"todo", "memory"}), by_platform={"telegram": frozenset({"memory", "terminal"})})
+    assert policy.grant(TOOLS, "telegram") == ("memory",)
+    assert policy.grant(TOOLS, "discord") == policy.grant(TOOLS) == ("memory", "todo")
+    assert policy.platforms == ("telegram",)
 
 
-@given(st.lists(NAMES), st.none() | SETS, SETS, st.dictionaries(st.sampled_from(["cli", "x"]), SETS))
-def test_widest_is_all_that_some_platform_is_granted(offered, allow, deny, by_platform):
-    """Nothing that a platform may call is missing, nothing that none may call is in it, and the order is that offered."""
-    policy = ToolPolicy(allow, deny, by_platform)
-    widest = policy.widest(offered)
-    assert set(widest) == {name for platform in ("cli", "x", "other") for name in policy.grant(offered, platform)}
-    assert [name for name in dict.fromkeys(offered) if name in widest] == list(widest)
+def test_refusal_names_the_deciding_layer_and_its_place():
+    """A deny is named before a list that just does not hold the tool; without a place, the step in words."""
+    policy = ToolPolicy(
+        (
+            Layer("gateway", by_platform={"cli": frozenset()}, places={"on cli": "platform_toolsets.cli F:1"}),
+            Layer("agent", allow=frozenset({"todo", "memory"}), places={"allow": "agents.a.tools F:2"}),
+            Layer("session", deny=frozenset({"todo", "terminal"}), places={"deny todo": "S"}),
+        )
+    )
+    assert policy.refusal("memory") == ""
+    assert policy.refusal("memory", "cli") == "gateway: platform_toolsets.cli F:1"
+    assert policy.refusal("process") == "agent: agents.a.tools F:2"
+    assert policy.refusal("terminal", "cli") == "session: a deny"
+    assert policy.refusal("todo") == "session: S"
+
+
+@given(POLICIES, PLATFORMS)
+def test_deny_beats_every_allow_in_any_nesting(policy, platform):
+    """Whatever other layers allow, and wherever it stands: a name that one layer denies is never granted."""
+    granted = policy.grant(TOOLS, platform)
+    assert not any(set(granted) & layer.deny for layer in policy.layers)
+    assert [name for name in TOOLS if name in granted] == list(granted)
+
+
+@given(POLICIES, LAYERS, PLATFORMS, st.integers(0, 4))
+def test_adding_a_layer_anywhere_never_grants(policy, layer, platform, place):
+    """One more layer, above or below, can only take away; `narrowed` adds it below."""
+    layers = policy.layers
+    wider = set(policy.grant(TOOLS, platform))
+    assert set(policy.narrowed(layer).grant(TOOLS, platform)) <= wider
+    assert set(ToolPolicy((*layers[:place], layer, *layers[place:])).grant(TOOLS, platform)) <= wider
+
+
+@given(POLICIES, LAYERS, SETS, PLATFORMS)
+def test_adding_a_deny_never_grants(policy, layer, further, platform):
+    """A layer that denies more, beside any others, grants no more."""
+    more = Layer(layer.name, layer.profile, layer.also_allow, layer.allow, layer.by_platform, layer.deny | further)
+    assert set(policy.narrowed(more).grant(TOOLS, platform)) <= set(policy.narrowed(layer).grant(TOOLS, platform)) - further
+
+
+@given(POLICIES, st.permutations(range(4)), PLATFORMS)
+def test_order_of_layers_does_not_matter(policy, order, platform):
+    """Each layer is a filter of its own, so none is stronger for where it stands."""
+    shuffled = ToolPolicy(tuple(policy.layers[each] for each in order if each < len(policy.layers)))
+    assert shuffled.grant(TOOLS, platform) == policy.grant(TOOLS, platform)
+
+
+@given(POLICIES, PLATFORMS)
+def test_grant_without_a_platform_holds_every_other(policy, platform):
+    """What the agent's sandbox is shaped by is no less than what any platform grants."""
+    assert set(policy.grant(TOOLS, platform)) <= set(policy.grant(TOOLS))
+
+
+@given(POLICIES, PLATFORMS)
+def test_refusal_and_grant_say_the_same(policy, platform):
+    """What is explained is what is done: a reason is given exactly for what is not granted."""
+    assert {name for name in TOOLS if not policy.refusal(name, platform)} == set(policy.grant(TOOLS, platform))

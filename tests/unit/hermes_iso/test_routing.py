@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_iso.config.schema import Config, RouteRule
+from hermes_iso.config.schema import Config
 from hermes_iso.errors import RouteRejectedError
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.routing import Router
+from hermes_iso.rules import RouteRule
 from tests.support.homes import load
 
 IDS = st.text("ab:@!+ \0#", max_size=5)
@@ -194,3 +195,107 @@ def test_tier_is_default_when_no_rule_matches(base):
     """Without a rule the default agent takes the message, and the explanation says so."""
     found = router(base, default_agent="coder").explain(inbound())
     assert (found.route.agent, found.tier, found.rule) == ("coder", "default", "default_agent: coder")
+
+
+def test_peers_and_all_direct_chats_can_share_a_session(base):
+    """`dm_scope` puts direct chats of one user, or of everybody, together; groups never."""
+    one, other = inbound(chat_id="1", user_id="u"), inbound(chat_id="2", thread_id="7", user_id="u")
+    stranger, group = inbound(chat_id="3", user_id="v"), inbound(chat_id="1", chat_type="group", user_id="u")
+    peers, everybody = router(base, dm_scope="per-peer"), router(base, dm_scope="main")
+    assert peers.route(one).session_key == "agent:main:dm:u"
+    assert peers.route(one).session == peers.route(other).session != peers.route(stranger).session
+    assert everybody.route(one).session_key == "agent:main:main"
+    assert everybody.route(one).session == everybody.route(stranger).session
+    assert everybody.route(inbound(agent="coder")).session_key == "agent:coder:main"
+    for scoped in (peers, everybody):
+        assert scoped.route(group) == router(base).route(group)
+
+
+def test_a_direct_message_without_a_user_keeps_its_chat(base):
+    """Who nobody knows shares a session with nobody."""
+    peers = router(base, dm_scope="per-peer")
+    assert peers.route(inbound(chat_id="1")) == router(base).route(inbound(chat_id="1"))
+
+
+def test_users_of_two_platforms_whose_ids_agree_are_two_peers(base):
+    """An id names a person on its platform only: the text agrees, the session does not."""
+    peers = router(base, dm_scope="per-peer")
+    one, other = (peers.route(inbound(platform, user_id="42")) for platform in ("telegram", "discord"))
+    assert one.session_key == other.session_key
+    assert one.session != other.session
+
+
+SCOPES = ("per-chat", "per-peer")
+
+
+@given(st.sampled_from(SCOPES), *[st.tuples(st.sampled_from(["telegram", "whatsapp"]), IDS, IDS, IDS, IDS)] * 2)
+def test_different_people_never_share_a_direct_session_unless_all_do(base, scope, one, other):
+    """Whatever ids hold: two messages of one session come from one chat, or with `per-peer` from one user of one platform."""
+    found = [
+        router(base, dm_scope=scope).route(inbound(platform, chat, thread_id=thread, user_id=user, namespace=namespace)).session
+        for platform, chat, thread, user, namespace in (one, other)
+    ]
+    if found[0] == found[1]:
+        same_chat = one[:3] == other[:3]
+        same_peer = (one[0], one[3]) == (other[0], other[3]) and one[3] != ""
+        assert one[4] == other[4]
+        assert same_chat or (scope == "per-peer" and same_peer)
+
+
+@given(IDS, IDS, st.sampled_from(["dm", "group", "dm per peer", "dm of all"]))
+def test_a_scope_never_meets_a_chat_of_another_type(base, chat, user, chat_type):
+    """Not even a platform whose chat type were called like a scope could reach into it."""
+    apart = router(base, group_sessions_per_user=False)
+    scoped = [router(base, dm_scope=scope).route(inbound(chat_id=chat, user_id=user)) for scope in ("per-peer", "main")]
+    other = apart.route(inbound(chat_id=chat or "x", user_id=user, chat_type=chat_type))
+    assert chat_type == "dm" or other.session not in [each.session for each in scoped]
+
+
+def test_a_rule_may_take_a_message_by_its_user(base):
+    """A peer is the user of a direct message; a user is one anywhere."""
+    rules = (RouteRule("coder", peer="u", where="f:1"),)
+    assert router(base, bindings=rules).route(inbound(user_id="u")).agent == "coder"
+    assert router(base, bindings=rules).route(inbound(user_id="u", chat_type="group")).agent == "main"
+    assert router(base, RouteRule("coder", user_id="u")).route(inbound(user_id="u", chat_type="group")).agent == "coder"
+
+
+def test_explain_tells_why_a_rule_that_matches_lost(base):
+    """Routes come before bindings, the more specific before the others, and equal ones in order."""
+    route = RouteRule("coder", "telegram", thread_id="7", where="r:1")
+    bindings = (
+        RouteRule("main", "telegram", where="b:1"),
+        RouteRule("main", "telegram", "1", where="b:2"),
+        RouteRule("coder", "telegram", "1", where="b:3"),
+    )
+    found = router(base, route, bindings=bindings)
+    threaded = found.explain(inbound(thread_id="7"))
+    assert (threaded.rule, threaded.tier) == ("r:1: platform=telegram, thread_id=7 -> coder", "thread_id")
+    assert {reason.partition(":")[0] for _, reason in threaded.lost} == {"routes come before bindings"}
+    plain = found.explain(inbound())
+    assert (plain.rule, plain.tier) == ("b:2: platform=telegram, chat_id=1 -> main", "chat_id")
+    assert plain.lost == (
+        (str(route), "the message has no thread_id; wanted is '7'"),
+        (str(bindings[2]), f"a rule that is as specific comes earlier: {bindings[1]}"),
+        (str(bindings[0]), f"a more specific rule matches: {bindings[1]}"),
+    )
+
+
+def test_explain_of_few_tells_what_matches_first_and_how_many_are_left_out(base):
+    """A bound keeps the rules that could have won."""
+    rules = [RouteRule("main", "telegram", str(number), where=f"f:{number}") for number in range(50)]
+    rules += [RouteRule("coder", "telegram", where="f:50"), RouteRule("coder", chat_type="dm", where="f:51")]
+    found = router(base, *rules).explain(inbound(chat_id="x"), 3)
+    assert (found.rule, found.left_out) == (str(rules[50]), 48)
+    assert [rule for rule, _ in found.lost] == [str(rules[0]), str(rules[1]), str(rules[51])]
+    assert found.as_json()["rejected_left_out"] == 48
+    assert len(router(base, *rules).explain(inbound(chat_id="x")).lost) == 51
+
+
+def test_a_rule_to_an_agent_that_is_not_served_rejects(base):
+    """It is not passed on to the next rule or the default: that would be somebody else's agent."""
+    away = router(
+        base, RouteRule("coder", "telegram"), agents={"main": base.agents["main"]}, not_served={"coder": "it is held"}
+    )
+    with pytest.raises(RouteRejectedError, match="coder is not served: it is held"):
+        away.route(inbound())
+    assert away.explain(inbound()).tier == "rejected"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hermes_iso.policy import ToolPolicy
+from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso.profiles import AGENT_DIRECTORIES, Profile
 from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
 from hermes_iso.tools import TOOLS
@@ -66,7 +66,7 @@ def test_narrowing_is_what_the_sandbox_allows_and_the_turn_does_not_need(agent, 
 @given(st.none() | GRANTS, GRANTS, st.dictionaries(st.sampled_from(["telegram", "cli"]), GRANTS))
 def test_no_platform_needs_more_than_the_sandbox_allows(allow, deny, by_platform):
     """Whatever the policy: on every platform, sandbox and narrowing together allow what the grant needs, and no more."""
-    agent = make_agent(Path("/srv/home"), policy=ToolPolicy(allow, deny, by_platform))
+    agent = make_agent(Path("/srv/home"), policy=ToolPolicy((Layer("agent", allow=allow, deny=deny, by_platform=by_platform),)))
     for platform in ("", "telegram", "cli", "discord"):
         granted = agent.policy.grant(TOOLS, platform)
         narrowed, needed = agent.narrowing(granted), needs_of(granted)

@@ -53,7 +53,8 @@ class _Turn:
         cwd = os.getcwd()
         home = os.environ.get("HERMES_HOME", "/hermes")
         self._link = link
-        self._registry = Registry(request.tools, Bench(link, cwd, home, request.history))
+        self._bench = Bench(link, cwd, home, request.history)
+        self._registry = Registry(request.tools, self._bench)
         self._calls = max(1, request.max_iterations)
         system = system_prompt(request.persona, request.instructions, cwd=cwd, hermes_home=home)
         self._messages = [
@@ -142,6 +143,8 @@ class _Turn:
             self._link.send(wire.ToolReturned(call["id"], name, outcome.ok, round(time.monotonic() - started, 6)))
         self._add_result(call["id"], outcome.text)
         self._pending.pop(0)
+        if self._bench.steps_left is not None:
+            self._calls = min(self._calls, self._bench.steps_left)
 
     def _add_result(self, call_id: str, text: str) -> None:
         """Add the result of a call to the conversation."""

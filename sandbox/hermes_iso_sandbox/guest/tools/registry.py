@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hermes_iso_sandbox.guest.link import CallError
-from hermes_iso_sandbox.guest.tools import code, files, memory, terminal, todo
+from hermes_iso_sandbox.guest.tools import code, delegation, files, memory, terminal, todo
 from hermes_iso_sandbox.guest.tools.tool import Bench, JsonObject, Tool, ToolError
 
-ALL: tuple[Tool, ...] = (*terminal.TOOLS, *files.TOOLS, *code.TOOLS, *memory.TOOLS, *todo.TOOLS)
+ALL: tuple[Tool, ...] = (*terminal.TOOLS, *files.TOOLS, *code.TOOLS, *memory.TOOLS, *todo.TOOLS, *delegation.TOOLS)
 RESULT_BYTES = 300_000
 """Most bytes of one result: three of them and the system prompt still fit in one call of the model."""
 PREVIEW = 80

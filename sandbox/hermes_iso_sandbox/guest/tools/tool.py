@@ -32,13 +32,17 @@ class ToolError(Exception):
 
 @dataclass(slots=True)
 class Bench:
-    """What the tools of one turn share: the link, the working directory that `cd` moves, history, task list once it is used."""
+    """What the tools of one turn share: the link, the working directory that `cd` moves, history, task list once it is used.
+
+    steps_left: how many model calls the host leaves to the turn, once a tool has spent some of them.
+    """
 
     link: Link
     cwd: str
     hermes_home: str
     history: list[JsonObject] = field(default_factory=list)
     todos: list[dict[str, str]] | None = None
+    steps_left: int | None = None
 
     def path(self, path: str) -> str:
         """Return a path that the model named, absolute: `~` is the home, anything relative starts at the working directory."""
