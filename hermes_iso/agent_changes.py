@@ -15,6 +15,7 @@ from hermes_iso.config.schema import MAIN, Config
 from hermes_iso.config_file import open_config
 from hermes_iso.errors import UsageError
 from hermes_iso.profile_making import make_profile
+from hermes_iso.toolsets import TOOL_PROFILES, tools_named
 
 _NOT_CLONED = ("default", "home_dir", "shared_paths", "messages")
 """What of an overlay is about one agent among others, and so is not cloned."""
@@ -99,7 +100,8 @@ def _overlay(config: Config, overlays: Mapping[str, Any], wish: Wish) -> tuple[d
         overlay["model"] = wish.model
     if wish.tools is not None:
         names = [name.strip() for name in wish.tools.split(",")]
-        overlay["tools"] = names if len(names) > 1 else names[0]
+        alone = len(names) == 1 and (names[0] in TOOL_PROFILES or not tools_named(names[0]))
+        overlay["tools"] = names[0] if alone else names
     return overlay, tuple(left_out)
 
 

@@ -27,8 +27,8 @@ _PIECE = 1 << 20
 class _Left:
     """How much may still be copied."""
 
-    size: int = MOST_BYTES
-    entries: int = MOST_ENTRIES
+    size: int
+    entries: int
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -41,7 +41,7 @@ def copy_tree(source: Path, target: Path) -> None:
         for path, flags in ((source, os.O_RDONLY), (target, os.O_RDONLY | os.O_NOFOLLOW)):
             places.append(os.open(path, flags | os.O_DIRECTORY | os.O_CLOEXEC))
             stack.callback(os.close, places[-1])
-        _copy_entries(places[0], places[1], _Left(), 0, source)
+        _copy_entries(places[0], places[1], _Left(MOST_BYTES, MOST_ENTRIES), 0, source)
 
 
 def copy_file(source: Path, target: Path) -> bool:
@@ -53,7 +53,7 @@ def copy_file(source: Path, target: Path) -> bool:
             return False
         for place in places:
             stack.callback(os.close, place)
-        return _copy_file(places[0], places[1], source.name, _Left(), source)
+        return _copy_file(places[0], places[1], source.name, _Left(MOST_BYTES, MOST_ENTRIES), source)
 
 
 def _copy_entries(source: int, target: int, left: _Left, depth: int, top: Path) -> None:

@@ -37,32 +37,56 @@ class Reloading(Protocol):
         """Serve what the home says now."""
 
 
-async def reload_on_change(gateway: Reloading, *, interval: float = INTERVAL) -> None:
-    """Reload whenever files have changed and then stood still, for ever, while the config asks for it.
+class Edits:
+    """Says when files were edited and have stood still since: an editor writes in steps, and people edit several files."""
+
+    def __init__(self) -> None:
+        self._known: Look | None = None
+        self._before: Look | None = None
+
+    def forget(self) -> None:
+        """Take the next look for what is known."""
+        self._known = self._before = None
+
+    def are_due(self, now: Look) -> bool:
+        """Take in a look; say whether it is another one than is known, twice in a row. Each edit is due once."""
+        if self._known is None:
+            self._known = now
+        due = now != self._known and now == self._before
+        self._before = now
+        if due:
+            self._known = now
+        return due
+
+
+async def reload_on_change(gateway: Reloading) -> None:
+    """Reload whenever files were edited, for ever, while the config asks for it.
 
     What a reload refuses is in the log, and is tried again only after the next edit.
     """
-    served: Look | None = None
-    before: Look = {}
+    edits = Edits()
     while True:
-        await trio.sleep(interval)
         if not gateway.config.reload_on_change:
-            served = None
-            continue
-        now = await trio.to_thread.run_sync(look, gateway.config)
-        if served is None:
-            served = now
-        elif now != served and now == before:
-            served = now
+            edits.forget()
+        elif edits.are_due(await trio.to_thread.run_sync(look, gateway.config)):
             with suppress(HermesIsoError, SandboxError):
                 await gateway.reload("files")
-        before = now
+        await trio.sleep(INTERVAL)
 
 
 def look(config: Config) -> Look:
-    """Return what stands at each place that could change the config: a file's identity, time and size, or None."""
+    """Return what stands at each place that could change the config: a file's identity, time and size, or None.
+
+    A SOUL.md that an agent may write is read for every turn, and who writes it must neither cause reloads nor hold them up.
+    """
     homes = {config.home, *(agent.profile.home for agent in config.agents.values()), *_profiles(config.home)}
-    return {str(home / name): _state(home / name) for home in homes for name in NAMES}
+    written = {agent.profile.home for agent in config.agents.values() if agent.profile.soul_writable}
+    return {
+        str(home / name): _state(home / name)
+        for home in homes
+        for name in NAMES
+        if name != "SOUL.md" or not written or home.resolve() not in written
+    }
 
 
 def _profiles(home: Path) -> Iterable[Path]:

@@ -117,29 +117,35 @@ def fitted(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
     """
     if wanted.home != running.home:
         raise UsageError(f"The home leads to {wanted.home} now, and this gateway serves {running.home}: restart it.")
-    old, new = running.api, wanted.api
-    if old is None and new is not None:
-        return replace(wanted, api=None), ("platforms.api_server.enabled: the API is not served before a restart",)
-    if old is None or new is None:
+    api, restart = _fitted_api(running.api, wanted.api)
+    old, new = running.host_uids, wanted.host_uids
+    if old != new:
+        restart = (*restart, _later("gateway.host_uids", f"{old.start}-{old.stop - 1}", f"{new.start}-{new.stop - 1}"))
+    if (running.hooks, running.hook_timeout) != (wanted.hooks, wanted.hook_timeout):
+        restart = (*restart, "hooks: those of the start are called until a restart")
+    hooks, hook_timeout = running.hooks, running.hook_timeout
+    return replace(wanted, api=api, host_uids=old, hooks=hooks, hook_timeout=hook_timeout), restart
+
+
+def _fitted_api(old: ApiSettings | None, new: ApiSettings | None) -> tuple[ApiSettings | None, tuple[str, ...]]:
+    """Return the API as it can be served on the socket that there is: a Host header is compared with what is bound."""
+    if old is None:
+        return None, () if new is None else ("platforms.api_server.enabled: the API is not served before a restart",)
+    if new is None:
         off = "platforms.api_server.enabled: the API listens until a restart, and takes no key any more"
-        return (wanted, ()) if old is None else (replace(wanted, api=replace(old, keys=())), (off,))
+        return replace(old, keys=()), (off,)
     restart = tuple(
-        f"platforms.api_server.extra.{name}: {getattr(old, name)} until a restart, then {getattr(new, name)}"
-        for name in _BOUND
+        _later(f"platforms.api_server.extra.{name}", getattr(old, name), getattr(new, name))
+        for name in ("host", "port")
         if getattr(old, name) != getattr(new, name)
     )
-    return replace(wanted, api=_bound_as(old, new)), restart
+    return replace(new, host=old.host, port=old.port), restart
 
 
-_BOUND = ("host", "port")
-"""The settings of the API that its socket has."""
-
-
-def _bound_as(old: ApiSettings, new: ApiSettings) -> ApiSettings:
-    """Return the new settings on the address that is bound: a Host header is compared with that."""
-    return replace(new, host=old.host, port=old.port)
+def _later(key: str, old: object, new: object) -> str:
+    return f"{key}: {old} until a restart, then {new}"
 
 
 def _routes(config: Config) -> Counter[object]:
-    """Return the routes without their places in the file."""
-    return Counter(replace(rule, where="") for rule in config.routes)
+    """Return the rules of every format without their places in the file."""
+    return Counter(replace(rule, where="") for rule in (*config.routes, *config.bindings))

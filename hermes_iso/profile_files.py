@@ -98,12 +98,34 @@ def config_inside(content: bytes) -> bytes:
     gets the version line alone.
     """
     try:
-        data: Any = {} if nests_deeper(content, _MAX_DEPTH) else yaml.load(content, Loader=YAML_LOADER)  # noqa: S506  a safe one
+        data: Any = yaml.load(_shown_roots(content), Loader=YAML_LOADER)  # noqa: S506  a safe one
         shown = {name: _shown(value, 1) for name, value in data.items() if name in _SHOWN_ROOTS}
     except (yaml.YAMLError, AttributeError, ValueError, RecursionError):
         shown = {}
     shown = {"_config_version": CONFIG_VERSION, **shown}
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).encode("utf-8")
+
+
+def _shown_roots(content: bytes) -> bytes | str:
+    """Return a config.yaml without the roots that are not shown: a hundred thousand routes are not to be read for each agent.
+
+    One with anchors comes back whole, because a root that is shown may refer to another. Raises ValueError when it nests too
+    deeply, yaml.YAMLError.
+    """
+    kept: list[yaml.Event] = []
+    depth, is_key, shown, anchored = 0, True, True, False
+    for event in yaml.parse(content, Loader=YAML_LOADER):
+        starts, ends = isinstance(event, yaml.CollectionStartEvent), isinstance(event, yaml.CollectionEndEvent)
+        anchored = anchored or getattr(event, "anchor", None) is not None
+        if depth == 1:
+            shown = ends or (shown if not is_key else isinstance(event, yaml.ScalarEvent) and event.value in _SHOWN_ROOTS)
+            is_key = not is_key
+        depth += starts - ends
+        if depth > _MAX_DEPTH:
+            raise ValueError("nests too deeply")
+        if shown:
+            kept.append(event)
+    return content if anchored else yaml.emit(kept, Dumper=yaml.SafeDumper)
 
 
 def nests_deeper(text: str | bytes, limit: int) -> bool:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 from pathlib import Path
 
-from hermes_iso.config.edit import Remove, edited
-from hermes_iso.config.known import OUR_ROOTS
-from hermes_iso.config.problems import ProblemList
+from hermes_iso.config.cloning import as_of_profile
 from hermes_iso.config.template import PROFILE_ENV, soul_text
-from hermes_iso.config.yaml_text import parse_document
 from hermes_iso.copying import copy_file, copy_tree
 from hermes_iso.errors import UsageError
 from hermes_iso.profile_files import UnreadableError, read_bounded
@@ -21,9 +17,6 @@ from hermes_iso.profiles import Profile
 LAYOUT = ("cron", "home", "logs", "memories", "plans", "sessions", "skills", "skins", "workspace")
 """The directories of a new profile; Hermes' own."""
 MEMORIES = ("MEMORY.md", "USER.md")
-_ROOT_ONLY = OUR_ROOTS | {"platforms", "profile_routes", "multiplex_profiles"}
-"""What the root's config.yaml says about the gateway, which no profile has a use for."""
-_API_NAME = re.compile(rb"(?:export\s+)?API_SERVER_")
 
 
 def make_profile(where: Path, name: str, source: Profile | None, *, of_root: bool = False) -> None:
@@ -68,18 +61,8 @@ def _operators_files(home: Path, of_root: bool) -> dict[str, bytes]:
         if content is not None:
             found[name] = content
     if of_root:
-        if "config.yaml" in found:
-            found["config.yaml"] = _without_gateway(found["config.yaml"], str(home / "config.yaml"))
-        lines = found.get(".env", b"").splitlines(keepends=True)
-        found[".env"] = b"".join(line for line in lines if not _API_NAME.match(line.lstrip()))
+        found |= as_of_profile(found, home)
     return found
-
-
-def _without_gateway(content: bytes, file: str) -> bytes:
-    """Return the root's config.yaml without what it says about the gateway."""
-    text = content.decode("utf-8-sig")
-    data = parse_document(text, file, problems=ProblemList()).data
-    return edited(text, [Remove((root,)) for root in data if root in _ROOT_ONLY], file).encode("utf-8")
 
 
 def _copy_agents_files(source: Profile, target: Path) -> None:

@@ -35,6 +35,9 @@ from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 HERMES = "/hermes"
 WORKSPACE = "/workspace"
 HOME = "/home/agent"
+SHARED = "/shared"
+"""Where directories that agents share appear inside, each under its name."""
+SOUL = f"{HERMES}/SOUL.md"
 AGENT_DIRECTORIES: Mapping[str, str] = {
     **{
         name: f"{HERMES}/{name}"
@@ -93,6 +96,7 @@ class Profile:
     binds: the config's further directories, at their own absolute paths.
     path: further PATH entries, before the system's.
     held: which names of `.env` stay on the trusted side.
+    soul_writable: whether turns may write SOUL.md; the file itself is bound then, which nothing inside can replace.
     fixed_uid: see `owners.fixed_uid`.
     """
 
@@ -107,6 +111,7 @@ class Profile:
     timezone: str = "UTC"
     limits: Limits = field(default_factory=Limits)
     background_timeout: float = 3600.0
+    soul_writable: bool = False
     fixed_uid: int | None = None
     _generated: _Generated = field(default_factory=_Generated, repr=False, compare=False)
 
@@ -118,7 +123,8 @@ class Profile:
     @property
     def workplaces(self) -> tuple[str, ...]:
         """The paths inside that only the agent's tools write: all but memory and what the engine keeps for it."""
-        return (WORKSPACE, HOME, f"{HERMES}/skills", *(bind.target for bind in self.binds if bind.writable))
+        own = (WORKSPACE, HOME, f"{HERMES}/skills", *((SOUL,) if self.soul_writable else ()))
+        return (*own, *(bind.target for bind in self.binds if bind.writable))
 
     @property
     def env_visible(self) -> tuple[str, ...]:
@@ -176,6 +182,7 @@ class Profile:
         self.ensure_directories()
         binds = (*self._own_binds(), *self.binds)
         self._check_unmoved(binds)
+        binds += self._soul_bind()
         values = self.read_env().values
         return Confinement(
             home=self.home,
@@ -212,6 +219,28 @@ class Profile:
         ]
         return tuple(own)
 
+    def _soul_bind(self) -> tuple[Bind, ...]:
+        """Return the bind of a SOUL.md that turns may write, made empty where it is missing; it may be no symlink."""
+        if not self.soul_writable:
+            return ()
+        path = self.home / "SOUL.md"
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._refusal("SOUL.md", f"can't be written ({error.strerror}); put a regular file there") from error
+        try:
+            status = os.fstat(file)
+        finally:
+            os.close(file)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise self._refusal("SOUL.md", "must be a regular file with one name to be written by the agent; replace it")
+        if self.fixed_uid not in (None, status.st_uid):
+            message = (
+                f"belongs to uid {status.st_uid}, and the agent's files to {self.fixed_uid}: chown {self.fixed_uid} {path}"
+            )
+            raise self._refusal("SOUL.md", message)
+        return (Bind(str(path), SOUL, writable=True, inode=status.st_ino),)
+
     def _check_unmoved(self, binds: tuple[Bind, ...]) -> None:
         """Refuse a source that no longer lies where it did: each place on its way must be a directory and no symlink.
 
@@ -236,9 +265,9 @@ class Profile:
             DataFile(f"{HERMES}/.env", env_inside(values, self.held)),
             DataFile(f"{HERMES}/config.yaml", self._generated.result),
         ]
-        soul = self._read("SOUL.md")
+        soul = None if self.soul_writable else self._read("SOUL.md")
         if soul is not None:
-            files.append(DataFile(f"{HERMES}/SOUL.md", soul[:TEXT_LIMIT]))
+            files.append(DataFile(SOUL, soul[:TEXT_LIMIT]))
         return tuple(files)
 
     def _symlinks(self) -> tuple[tuple[str, str], ...]:

@@ -77,13 +77,13 @@ class Reloader:
         """Make the next generation and let it take over."""
         old = self._generations.current
 
-        def make() -> tuple[Generation, tuple[str, ...]]:
+        def make() -> tuple[Generation, Change]:
             config, restart = fitted(old.config, load())
-            return Generation.of(config, old.number + 1), restart
+            new = Generation.of(config, old.number + 1)
+            return new, change_between(old.config, new, restart)
 
-        new, restart = await trio.to_thread.run_sync(make)
+        new, change = await trio.to_thread.run_sync(make)
         await self._services.records.databases.open(new.config.agents)
-        change = change_between(old.config, new, restart)
         self._generations.current = new
         self._services.background.start_soon(self._settle, old, new, (*change.added, *change.changed))
         return change

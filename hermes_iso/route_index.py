@@ -8,27 +8,27 @@ first rule and everything behind a match that comes earlier can be left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
 
 from hermes_iso.rules import Facts, RouteRule
 
 
-@dataclass(slots=True)
 class _Group:
-    """The rules that name the same keys. `places` has, for the values of these keys, where those rules stand, in order."""
+    """The rules that name the same keys. `places` has, for the values of these keys, where those rules stand, in order.
 
-    keys: tuple[str, ...]
-    first: int
-    places: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
+    first: where the first of them stands. pick: takes the values out of a set of facts. sets: how many sets differ in these
+    keys; a chat and its parent may lead to different rules.
+    """
 
-    def matching(self, facts: Facts) -> Iterator[list[int]]:
-        """Yield the places of the rules that match; a chat and its parent may lead to different ones."""
-        for values in product(*[facts[key] for key in self.keys]):
-            found = self.places.get(values)
-            if found is not None:
-                yield found
+    __slots__ = ("first", "pick", "places", "sets")
+
+    def __init__(self, keys: tuple[str, ...], first: int) -> None:
+        self.first = first
+        self.pick: Callable[[Mapping[str, str | None]], Any] = itemgetter(*keys)
+        self.sets = 2 if "chat_id" in keys else 1
+        self.places: dict[Any, list[int]] = {}
 
 
 class RouteIndex:
@@ -38,8 +38,10 @@ class RouteIndex:
         groups: dict[tuple[str, ...], _Group] = {}
         for place, rule in enumerate(rules):
             if rule.enabled:
-                group = groups.setdefault(rule.keys, _Group(rule.keys, place))
-                group.places.setdefault(rule.values, []).append(place)
+                match = rule.match
+                keys = tuple(match)
+                group = groups.get(keys) or groups.setdefault(keys, _Group(keys, place))
+                group.places.setdefault(group.pick(match), []).append(place)
         self._groups = tuple(groups.values())
 
     def first(self, facts: Facts) -> int | None:
@@ -48,12 +50,13 @@ class RouteIndex:
         for group in self._groups:
             if best is not None and best < group.first:
                 break
-            for places in group.matching(facts):
-                if best is None or places[0] < best:
+            for each in facts[: group.sets]:
+                places = group.places.get(group.pick(each))
+                if places is not None and (best is None or places[0] < best):
                     best = places[0]
         return best
 
     def matching(self, facts: Facts) -> list[int]:
         """Return the places of all rules that match, in order."""
-        found = (place for group in self._groups for places in group.matching(facts) for place in places)
-        return sorted(set(found))
+        found = (group.places.get(group.pick(each), ()) for group in self._groups for each in facts[: group.sets])
+        return sorted({place for places in found for place in places})

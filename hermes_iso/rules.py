@@ -36,8 +36,9 @@ _AS_WRITTEN: Final = (
 )
 """The keys in the order in which people read them, from the platform down to the person."""
 
-Facts: TypeAlias = Mapping[str, tuple[str, ...]]
-"""For each key the values that would satisfy a rule; none when the message does not have it."""
+Facts: TypeAlias = tuple[Mapping[str, str | None], ...]
+"""What a message has for each key, empty or None where it has nothing. A message with a parent chat has a second set, in which
+that is the chat: a rule takes the message when it takes one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +64,14 @@ class RouteRule:
     where: str = ""
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys that it names, what says most first."""
-        return tuple(key for key in KEYS if getattr(self, key) is not None)
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The values of `keys`."""
-        return tuple(value for key in KEYS if (value := getattr(self, key)) is not None)
+    def match(self) -> dict[str, str]:
+        """What it names, by key, what says most first."""
+        return {key: value for key in KEYS if (value := getattr(self, key)) is not None}
 
     @property
     def tier(self) -> str:
         """The most specific key that it names."""
-        return self.keys[0]
+        return next(key for key in KEYS if getattr(self, key) is not None)
 
     @property
     def specificity(self) -> tuple[bool, ...]:
@@ -105,8 +101,8 @@ class RouteRule:
             return "it is off (enabled: false)"
         for key in _AS_WRITTEN:
             wanted = getattr(self, key)
-            if wanted is not None and wanted not in facts[key]:
-                return _difference(key, wanted, facts)
+            if wanted is not None and all(wanted != each[key] for each in facts):
+                return _difference(key, wanted, facts[0])
         return ""
 
 
@@ -122,29 +118,25 @@ def facts_of(inbound: Inbound) -> Facts:
     """Return what rules can know of a message."""
     chat = inbound.chat
     chat_type = chat.chat_type.lower()
-    user = _present(inbound.user_id)
-    return {
-        "platform": _present(chat.platform.lower()),
-        "account_id": _present(chat.account_id),
-        "guild_id": _present(chat.guild_id),
-        "team_id": _present(chat.team_id),
-        "chat_type": _present(chat_type),
-        "chat_id": _present(chat.chat_id, chat.parent_chat_id),
-        "parent_chat_id": _present(chat.parent_chat_id),
-        "thread_id": _present(chat.thread_id),
-        "user_id": user,
-        "peer": user if chat_type == "dm" else (),
+    facts = {
+        "thread_id": chat.thread_id,
+        "chat_id": chat.chat_id,
+        "peer": inbound.user_id if chat_type == "dm" else None,
+        "user_id": inbound.user_id,
+        "parent_chat_id": chat.parent_chat_id,
+        "guild_id": chat.guild_id,
+        "team_id": chat.team_id,
+        "chat_type": chat_type,
+        "account_id": chat.account_id,
+        "platform": chat.platform.lower(),
     }
+    return (facts, {**facts, "chat_id": chat.parent_chat_id}) if chat.parent_chat_id else (facts,)
 
 
-def _present(*values: str | None) -> tuple[str, ...]:
-    return tuple(filter(None, values))
-
-
-def _difference(key: str, wanted: str, facts: Facts) -> str:
+def _difference(key: str, wanted: str, facts: Mapping[str, str | None]) -> str:
     """Say in which key a message differs from what a rule wants."""
     if found := facts[key]:
-        return f"{key} is {found[0]!r}, not {wanted!r}"
+        return f"{key} is {found!r}, not {wanted!r}"
     if key == "peer" and facts["user_id"]:
         return f"the message is no direct message; wanted is peer {wanted!r}"
     return f"the message has no {key}; wanted is {wanted!r}"

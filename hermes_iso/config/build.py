@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
+from hermes_iso.config.between import read_between
 from hermes_iso.config.homes import HomeMap
-from hermes_iso.config.known import ADAPTED
 from hermes_iso.config.live_gateway import live_gateway
-from hermes_iso.config.platforms import enabled_platforms
+from hermes_iso.config.people import command_rules
+from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
-from hermes_iso.config.routes import FoundRules
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config
 from hermes_iso.config.source import Names, Source, read_source, referred_names
@@ -36,13 +36,23 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
-    profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
-    maker = AgentMaker(root, home_map.ours.subagent, problems)
+    between = read_between(home_map)
+    profiles = build_profiles(
+        sources,
+        root,
+        home_map.homes,
+        spelled=home_map.spelled,
+        referred=referred,
+        shared=between.shared,
+        problems=problems,
+    )
+    maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
     agents = {
         name: maker.make(
             source,
             replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name)),
             Names((source.env.values, root.env.values, environ)),
+            contacts=between.contacts.get(name),
         )
         for name, source in sources.items()
     }
@@ -62,9 +72,13 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         api=ApiReader(document, root, names, {*served, *not_served}, problems).settings(),
         not_served=not_served,
         unasked=home_map.unasked({*served, *not_served}),
-        unserved_platforms=_unserved(enabled_platforms(document, names.merged(), problems=problems), rules),
+        unserved_platforms=unserved_platforms(
+            document, names.merged(), named={found.rule.platform for found in rules.all}, problems=problems
+        ),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
+        command_rules=command_rules(document, problems=problems),
+        hook_timeout=home_map.ours.gateway.hook_timeout,
         host_uids=home_map.ours.gateway.host_uids,
         reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
@@ -109,9 +123,3 @@ def _sources(home_map: HomeMap, root: Source, served: list[str]) -> dict[str, So
         if name != MAIN and source.document.get("platforms"):
             home_map.problems.warn(f"{source.document.file}: platforms of a profile are not served; use the root home's")
     return sources
-
-
-def _unserved(enabled: Iterable[str], rules: FoundRules) -> tuple[str, ...]:
-    """Return the platforms that are enabled or named by a rule and have no adapter here, each once."""
-    named = {found.rule.platform for found in rules.all if found.rule.platform is not None}
-    return tuple(sorted({*enabled, *named} - ADAPTED))

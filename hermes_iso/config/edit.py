@@ -49,6 +49,9 @@ class Remove:
 Edit = Set | Append | Remove
 
 
+_WORDS = {Set: "Add", Append: "Add to", Remove: "Remove"}
+
+
 def edited(text: str, edits: Sequence[Edit], file: str) -> str:
     """Return YAML text with edits made one after the other; `file` names it in errors.
 
@@ -200,7 +203,8 @@ def _set(text: str, top: _Node | None, path: KeyPath, value: Any) -> str:
         return _put_in(text, node, entry)
     if node.kind == "mapping" and not node.flow:
         column = node.children[0].column
-        return _inserted(text, _lines_end(text, node.content_end, column), _block({path[depth]: value}, column))
+        place = len(text) if key is None else _lines_end(text, node.content_end, column)
+        return _inserted(text, place, _block({path[depth]: value}, column))
     if key is None or (node.kind != "mapping" and text[node.start : node.end] not in ("", "~", "null")):
         raise _UnusualError
     start = len(text[: node.start].rstrip(" "))

@@ -1,8 +1,8 @@
-"""Which platforms a home turns on, by its config or by the secrets in its `.env`."""
+"""Which platforms a home turns on, by its config or by the secrets in its `.env`, or names in a rule, and can't be served."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hermes_iso.config.known import ADAPTED, PLATFORM_SECRETS, PLATFORMS
@@ -11,8 +11,10 @@ from hermes_iso.config.shapes import as_switch
 from hermes_iso.config.yaml_text import Document, kind_of
 
 
-def enabled_platforms(document: Document, names: Mapping[str, str], *, problems: ProblemList) -> tuple[str, ...]:
-    """Return the platforms that a home turns on, sorted, without those that are served here."""
+def unserved_platforms(
+    document: Document, names: Mapping[str, str], *, named: Iterable[str | None], problems: ProblemList
+) -> tuple[str, ...]:
+    """Return the platforms that a home turns on or that a rule names, sorted, without those that are served here."""
     found = {platform for platform, name in PLATFORM_SECRETS.items() if names.get(name, "").strip()}
     section: Any = document.get("platforms")
     if section is not None and not isinstance(section, dict):
@@ -27,4 +29,5 @@ def enabled_platforms(document: Document, names: Mapping[str, str], *, problems:
         elif settings is not None and not isinstance(settings, dict):
             message = f"must be a mapping, found {kind_of(settings)}; correct it"
             document.complain(problems, ("platforms", name), message=message)
+    found |= {platform for platform in named if platform is not None}
     return tuple(sorted(found - ADAPTED))

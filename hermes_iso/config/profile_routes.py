@@ -1,4 +1,4 @@
-"""Read who gets which messages in Hermes' forms: `profile_routes`, as a list or nested, and `<platform>.topic_profiles`.
+"""Read who gets which messages in Hermes' forms: `profile_routes`, as a list or nested, and a platform's `topic_profiles`.
 
 They count whether or not `multiplex_profiles` is set, and less is forgiven than in Hermes: an entry that it would skip or
 read otherwise than it looks is a mistake here.
@@ -55,16 +55,24 @@ class _Reader:
                 self._maker.complain(at, f"must be a list of routes, found {kind_of(routes)}; correct it")
 
     def topic_profiles(self) -> Iterator[FoundRule]:
-        """Yield the rules of every `<platform>.topic_profiles`."""
-        for platform, section in self._document.data.items():
-            if platform.lower() not in PLATFORMS or not isinstance(section, dict) or "topic_profiles" not in section:
-                continue
-            at, topics = (platform, "topic_profiles"), section["topic_profiles"]
-            if topics is not None and not isinstance(topics, dict):
-                self._maker.complain(at, f"must be a mapping of chat:thread to profile, found {kind_of(topics)}; correct it")
-                continue
-            for topic, profile in (topics or {}).items():
-                yield from self._topic(platform, topic, profile, (*at, topic))
+        """Yield the rules of every platform's `topic_profiles`, wherever that platform's settings stand."""
+        for platform in self._document.data:
+            yield from self._topics(platform, (platform,))
+        platforms = self._document.get("platforms")
+        for platform in platforms if isinstance(platforms, dict) else ():
+            yield from self._topics(platform, ("platforms", platform))
+            yield from self._topics(platform, ("platforms", platform, "extra"))
+
+    def _topics(self, platform: str, section: KeyPath) -> Iterator[FoundRule]:
+        at = (*section, "topic_profiles")
+        topics = self._document.get(*at)
+        if topics is None or platform.lower() not in PLATFORMS:
+            return
+        if not isinstance(topics, dict):
+            self._maker.complain(at, f"must be a mapping of chat:thread to profile, found {kind_of(topics)}; correct it")
+            return
+        for topic, profile in topics.items():
+            yield from self._topic(platform, topic, profile, (*at, topic))
 
     def _listed(self, routes: list[Any], at: KeyPath) -> Iterator[FoundRule]:
         for index, entry in enumerate(routes):

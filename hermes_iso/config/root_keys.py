@@ -27,7 +27,7 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
             message = f"unknown key{suggestion(name, OUR_ROOTS | HERMES_ROOTS) or '; correct or remove it'}"
             document.complain(problems, (name,), message=message)
     for path in document.odd_keys:
-        if (len(path) == 1 or path[0] in STRICT_ROOTS) and path[:2] != ("gateway", "profile_routes"):
+        if (len(path) == 1 or path[0] in STRICT_ROOTS) and not _is_id(path):
             document.complain(problems, path, message="is not text; write this key in quotes")
     data = {name: value for name, value in document.data.items() if name in OurKeys.model_fields}
     for root in ("engines", "egress"):
@@ -45,6 +45,11 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
     for key in [key for key, value in data.items() if value is None]:
         del data[key]
     return validated(OurKeys, document, below=(), data=data, problems=problems)
+
+
+def _is_id(path: KeyPath) -> bool:
+    """Say whether a key is an id in a mapping of routes, which is the text as it stands there."""
+    return path[:2] == ("gateway", "profile_routes") or "topic_profiles" in path
 
 
 def _refuse(data: Any, pattern: tuple[str, ...], at: KeyPath, document: Document, problems: ProblemList) -> Any:

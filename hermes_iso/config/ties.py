@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from hermes_iso.config.problems import ProblemList
-from hermes_iso.rules import KEYS, RouteRule
+from hermes_iso.rules import RouteRule
 
 TOLD = 20
 """Most ties that are told one by one."""
@@ -50,7 +50,7 @@ def ties(rules: Sequence[RouteRule]) -> Iterator[tuple[RouteRule, RouteRule]]:
 
 def _asked(rule: RouteRule) -> dict[str, str]:
     """Return what a rule asks of a message, a peer written as what it is: the user of a direct message."""
-    asked = {key: value for key in KEYS if (value := getattr(rule, key)) is not None}
+    asked = rule.match
     if "peer" in asked:
         asked = {"chat_type": "dm", "user_id": asked["peer"], **asked}
         del asked["peer"]

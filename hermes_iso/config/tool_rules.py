@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hermes_iso.config.agent_shapes import ToolsShape
-from hermes_iso.config.known import PLATFORMS
+from hermes_iso.config.known import TOOL_PLATFORMS
 from hermes_iso.config.problems import ProblemList, key_text, numbered, possible, suggestion
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import Document, KeyPath
 from hermes_iso.policy import Layer, ToolPolicy
-from hermes_iso.tools import KNOWN_TOOLS, TOOL_PROFILES, TOOLSETS, tools_named
+from hermes_iso.tools import KNOWN_TOOLS, TOOL_PROFILES, TOOLS, TOOLSETS, tools_named
 
 _CHOSEN_FROM = tuple(
     re.findall(
@@ -46,9 +46,25 @@ def tool_policy(source: Source, root: Source, *, problems: ProblemList) -> ToolP
     for key in ("max_depth", "max_children"):
         if not getattr(overlay.subagents, key):
             agent.denied.setdefault(_DELEGATE, _place(root.document, (*at, "subagents", key)))
-    if source is not root:
+    if source.id != root.id:
         agent.take_lists(source)
-    return ToolPolicy((gateway.layer(), agent.layer()))
+    policy = ToolPolicy((gateway.layer(), agent.layer()))
+    _warn(source.id, policy, problems)
+    return policy
+
+
+def _warn(agent: str, policy: ToolPolicy, problems: ProblemList) -> None:
+    """Warn of what is no mistake and yet hardly meant: nothing granted, or a profile's list that the home's cuts short."""
+    if not policy.grant(TOOLS):
+        problems.warn(f"agent {agent} is granted no tool, so its turns are refused; see: hermes-iso policy explain {agent}")
+    gateway, own = policy.layers
+    for platform in own.by_platform.keys() & gateway.by_platform.keys() - _AS_HERMES.keys():
+        lost = sorted(TOOLS.keys() & own.by_platform[platform] - gateway.by_platform[platform])
+        if lost:
+            place, above = own.places[f"on {platform}"], gateway.places[f"on {platform}"]
+            problems.warn(
+                f"{place}: {', '.join(lost)} not granted, because {above} leaves it out and a profile can only narrow"
+            )
 
 
 @dataclass(slots=True)
@@ -74,8 +90,8 @@ class _Draft:
         """Take Hermes' own lists of a home: `platform_toolsets` and `agent.disabled_toolsets`."""
         for platform, names in origin.keys.platform_toolsets.items():
             at: KeyPath = ("platform_toolsets", platform)
-            if platform not in PLATFORMS:
-                origin.document.complain(self.problems, at, message=f"unknown platform{possible(platform, PLATFORMS)}")
+            if platform not in TOOL_PLATFORMS:
+                origin.document.complain(self.problems, at, message=f"unknown platform{possible(platform, TOOL_PLATFORMS)}")
             self._check(origin.document, at, names, (origin.document,))
             self.by_platform[platform] = frozenset(tool for name in names for tool in _chosen(name))
             self.places[f"on {platform}"] = _place(origin.document, at)

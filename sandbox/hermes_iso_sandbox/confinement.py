@@ -22,11 +22,15 @@ tmp: a fresh /tmp and /dev/shm (off: the host's). system: the read-only root. de
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A host directory or file that appears inside at the absolute path `target`. `source` is absolute and resolved."""
+    """A host directory or file that appears inside at the absolute path `target`. `source` is absolute and resolved.
+
+    inode: of a bound file, so that another file in its place is another confinement: a bind keeps the file that it found.
+    """
 
     source: str
     target: str
     writable: bool = False
+    inode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

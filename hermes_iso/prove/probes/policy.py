@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hermes_iso.prove.probe import Probe, layers
+from hermes_iso.prove.probes.delegation import DELEGATION
 from hermes_iso.prove.stage import DENIED_TOOLS, LIMITED, NARROW_PLATFORM, READER
 from hermes_iso.prove.trial import Trial, evidence
 
@@ -248,4 +249,5 @@ if isinstance(found, dict):
         planted="pass",
         limit="landlock",
     ),
+    *DELEGATION,
 )

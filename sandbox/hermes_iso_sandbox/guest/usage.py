@@ -67,8 +67,11 @@ class Usage:
         os.write(output, json.dumps({"counted": counted, "bytes": self.bytes, "inodes": self.inodes}).encode())
 
     def _add_tree(self, root: str) -> None:
-        """Add one tree, with one open directory for each level of it."""
+        """Add one tree, with one open directory for each level of it; a file by itself is a tree, too."""
         top = os.stat(root)
+        if not stat.S_ISDIR(top.st_mode):
+            self._add(top)
+            return
         levels = [_Level(root)]
         try:
             self._add(top)

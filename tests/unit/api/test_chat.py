@@ -231,7 +231,13 @@ async def test_session_header_keeps_the_history_here(tmp_path: Path) -> None:
 async def test_who_answers(tmp_path: Path) -> None:
     """The path, else the key's only agent, else a route, else the model, else the default."""
     home = tmp_path / "home"
-    config = make_config(home, routes=(RouteRule("coder", platform="api_server", chat_id="work"),))
+    routes = (
+        RouteRule("coder", platform="api_server", chat_id="work"),
+        RouteRule("coder", platform="api_server", thread_id="7"),
+        RouteRule("coder", platform="api_server", peer="boss"),
+        RouteRule("gone", platform="api_server", chat_id="closed"),
+    )
+    config = make_config(home, routes=routes, not_served={"gone": "it is held"})
     async with serving(home, config=config) as served:
 
         async def agent(**more: Any) -> str:
@@ -241,6 +247,11 @@ async def test_who_answers(tmp_path: Path) -> None:
         assert await agent() == "main"
         assert await agent(model="coder") == "coder"
         assert await agent(model="main", headers={"X-Hermes-Chat-Id": "work"}) == "coder"
+        assert await agent(model="main", headers={"X-Hermes-Thread-Id": "7"}) == "coder"
+        assert await agent(model="main", headers={"X-Hermes-User-Id": "boss"}) == "coder"
+        assert await agent(headers={"X-Hermes-Session-Id": "work"}) == "main"
+        closed = await served.chat(model="main", headers={"X-Hermes-Chat-Id": "closed"})
+        assert (closed.status_code, "gone is not served: it is held" in closed.text) == (404, True)
         assert await agent(model="main", headers=coder_key) == "coder"
         assert await agent(model="coder", path="/p/main/v1/chat/completions") == "main"
 

@@ -9,6 +9,7 @@ import pytest
 from hermes_iso.cli.main import main
 from hermes_iso_sandbox.cgroups import find
 from hermes_iso_sandbox.enforcement import not_bounded
+from tests.support.homes import make_home
 
 
 @pytest.fixture
@@ -68,3 +69,48 @@ def test_show_changes_nothing(home, capsys):
     main(["agent", "show", "coder", "--home", str(home)])
     main(["agent", "list", "--home", str(home)])
     assert sorted(home.rglob("*")) == before
+
+
+def test_show_tells_what_it_shares(tmp_path, capsys):
+    """Shared directories with their mode, and with whom it exchanges messages; all that is offered counts as all."""
+    data = tmp_path / "data"
+    data.mkdir()
+    one, other = (
+        f"shared_paths: [{{name: d, path: {data}, mode: {mode}, with: [{partner}]}}]"
+        for mode, partner in (("rw", "b"), ("ro", "a"))
+    )
+    config = (
+        f"model: builtin/offline\nagents:\n  a: {{{one}, messages: {{to: [b]}}}}\n  b: {{{other}, messages: {{from: [a]}}}}\n"
+    )
+    home = make_home(tmp_path / "home", config)
+    main(["agent", "show", "a", "--json", "--home", str(home)])
+    agent = json.loads(capsys.readouterr().out)
+    assert agent["shared_paths"] == [{"name": "d", "path": str(data), "mode": "rw"}]
+    assert agent["messages"] == {"to": ["b"], "from": []}
+    assert "send_message" in agent["tools"]
+    main(["agent", "show", "b", "--home", str(home)])
+    shown = capsys.readouterr().out
+    assert f"d (ro) {data}" in shown
+    assert "from a" in shown
+    assert "send_message" not in shown
+    main(["agent", "list", "--home", str(home)])
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()[1:]] == ["all"] * 3
+
+
+def test_show_tells_what_it_may_delegate_and_what_its_engine_lacks(tmp_path, capsys):
+    """Subagents with their bounds and model, a writable SOUL.md, and listed tools that nobody offers."""
+    overlay = (
+        "{tools: [memory, web_search, delegation], allow_soul_edit: true, subagents: {max_children: 2, model: builtin/offline}}"
+    )
+    home = make_home(tmp_path / "home", f"model: builtin/offline\nagents: {{fam: {overlay}}}\n")
+    main(["agent", "show", "fam", "--json", "--home", str(home)])
+    agent = json.loads(capsys.readouterr().out)
+    assert (agent["tools"], agent["tools_not_offered"]) == (["memory", "delegate_task"], ["web_search"])
+    assert agent["subagents"] == {"max_depth": 1, "max_children": 2, "model": "builtin/offline"}
+    assert agent["allow_soul_edit"] is True
+    main(["agent", "show", "main", "--json", "--home", str(home)])
+    agent = json.loads(capsys.readouterr().out)
+    assert (agent["tools_not_offered"], agent["allow_soul_edit"]) == ([], False)
+    assert agent["subagents"] == {"max_depth": 1, "max_children": 5, "model": None}
+    main(["agent", "show", "fam", "--home", str(home)])
+    assert "max_depth 1, max_children 2, model builtin/offline" in capsys.readouterr().out

@@ -128,3 +128,47 @@ def test_inbound_needs_text_and_known_keys(given):
     """What can't be a message is refused with a sentence."""
     with pytest.raises(UsageError):
         make_inbound(given)
+
+
+@pytest.mark.slow
+def test_explain_of_many_rules_tells_all_for_one_message_and_few_for_each_line(tmp_path, capsys, monkeypatch):
+    """A line's answer stays small, whatever the number of rules; a single message's is whole."""
+    where = tmp_path / "home"
+    main(["init", "--home", str(where), "--agents", "coder"])
+    rules = "".join(f"  - {{agent: coder, telegram: c{number}}}\n" for number in range(3_000))
+    with (where / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("bindings:\n" + rules)
+    options = ("--platform", "telegram", "--chat-id", "c2999")
+    code, answer = explain(where, capsys, *options)
+    assert (code, answer["agent"], len(answer["rejected"]), "rejected_left_out" in answer) == (0, "coder", 2_999, False)
+    line = b'{"platform": "telegram", "chat_id": "c2999"}\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line * 2)))
+    assert main(["route", "explain", "--stdin", "--home", str(where)]) == 0
+    answers = [json.loads(each) for each in capsys.readouterr().out.splitlines()]
+    assert [(each["agent"], len(each["rejected"]), each["rejected_left_out"]) for each in answers] == [
+        ("coder", 100, 2_899)
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("option", "rule", "tier"),
+    [
+        (("--account-id", "-a"), "account_id: -a", "account_id"),
+        (("--guild-id", "-g"), "guild_id: -g", "guild_id"),
+        (("--team-id", "-t"), "team_id: -t", "team_id"),
+        (("--chat-type", "channel"), "chat_type: channel", "chat_type"),
+        (("--parent-chat-id", "-p"), "parent_chat_id: -p", "parent_chat_id"),
+        (("--parent-chat-id", "-p"), "chat_id: -p", "chat_id"),
+        (("--user-id", "-u"), "user_id: -u", "user_id"),
+        (("--user-id", "-u", "--user-id-alt", "-v"), "peer: -u", "peer"),
+    ],
+)
+def test_explain_knows_every_key_of_a_match(tmp_path, capsys, option, rule, tier):
+    """Each option is what the key of that name compares with."""
+    where = tmp_path / "home"
+    main(["init", "--home", str(where), "--agents", "coder"])
+    with (where / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"bindings:\n  - {{agent: coder, match: {{platform: slack, {rule}}}}}\n")
+    for options, agent in ((option, "coder"), ((), "main")):
+        code, answer = explain(where, capsys, "--platform", "SLACK", *options)
+        assert (code, answer["agent"], answer["tier"]) == (0, agent, tier if options else "default")

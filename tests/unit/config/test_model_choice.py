@@ -197,3 +197,43 @@ def test_a_wrong_model_has_its_line(home, config, line):
     """Each mistake names the key and what to write; no value that may be a secret is shown."""
     found = mistakes(home, config + "\n")
     assert [each.removeprefix("HOME/config.yaml:") for each in found] == [line]
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ("", None),
+        ("subagent: {model: anthropic/claude-s}", ("anthropic", "claude-s", "https://api.anthropic.com", None)),
+        ("subagent: {model: {default: s, provider: anthropic}}", ("anthropic", "s", "https://api.anthropic.com", None)),
+        ("agents: {a: {subagents: {model: openai/own}}}", ("openai", "own", "https://api.openai.com/v1", "k")),
+        (
+            "subagent: {model: anthropic/claude-s}\nagents: {a: {subagents: {model: openai/own}}}",
+            ("openai", "own", "https://api.openai.com/v1", "k"),
+        ),
+        ("subagent: {model: small}", ("custom", "small", URL, "mine")),
+        ("subagent: {model: {base_url: 'http://127.0.0.1:7/v1', default: x}}", ("custom", "x", "http://127.0.0.1:7/v1", None)),
+        ("subagent: {}", None),
+    ],
+)
+def test_model_of_subagents(home, config, found):
+    """The agent's own word, else the top-level one, else None; a bare name goes where the agent's model is, with its key."""
+    root = f"model: {{default: m, provider: custom, base_url: '{URL}', api_key: mine}}\n"
+    agents = load(home, f"{root}{config}\n", {".env": "OPENAI_API_KEY=k\n", "profiles/a/": ""}).agents
+    agents = agents if "a" in agents else load(home, f"{root}{config}\ngateway: {{serve: all}}\n").agents
+    settings = agents["a"].subagents.model
+    assert (short(settings) if settings else None) == found
+    assert agents["a"].model.model == "m"
+
+
+@pytest.mark.parametrize("config", ["subagent: {model: MODEL}", "agents: {a: {subagents: {model: MODEL}}}"])
+def test_key_of_a_subagents_model_is_held_back(home, config):
+    """A name that only their model refers to stays on the trusted side, as every provider's."""
+    text = f"{{default: m, provider: custom, base_url: '{URL}', api_key: '${{LAB_TOKEN_X}}'}}"
+    config = f"model: builtin/offline\ngateway: {{serve: all}}\n{config.replace('MODEL', text)}\n"
+    agents = load(home, config, {".env": "LAB_TOKEN_X=k\nOTHER=1\n", "profiles/a/.env": "LAB_TOKEN_X=l\nOTHER=1\n"}).agents
+    for agent in agents.values():
+        assert "LAB_TOKEN_X" in agent.profile.held
+        assert "OTHER" not in agent.profile.held
+    settings = agents["a"].subagents.model
+    assert settings is not None
+    assert settings.api_key == "l"

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -12,7 +13,14 @@ from tests.support.homes import load
 
 PAGE = Path(__file__).parents[3] / "docs/reference/config.md"
 ROW = re.compile(r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \| (.+) \|$", re.MULTILINE)
-PLACES = {"agents": ".<id>", "routes": "[]", "bindings": "[]", "profile_routes": "[]", "keys": ".<NAME>"}
+PLACES = {
+    "agents": ".<id>",
+    "routes": "[]",
+    "bindings": "[]",
+    "profile_routes": "[]",
+    "shared_paths": "[]",
+    "keys": ".<NAME>",
+}
 
 
 def written(pattern):
@@ -37,7 +45,9 @@ def default_of(field):
 def known_keys():
     """Return every key of the shapes that is no section of others, with its default."""
     keys = {
-        written((*pattern, name)): default_of(field) for pattern, shape in SHAPES for name, field in shape.model_fields.items()
+        written((*pattern, field.alias or name)): default_of(field)
+        for pattern, shape in SHAPES
+        for name, field in shape.model_fields.items()
     }
     return {key: value for key, value in keys.items() if not any(other.startswith((f"{key}.", f"{key}[")) for other in keys)}
 
@@ -58,3 +68,12 @@ def test_the_pages_example_loads(tmp_path):
     example = re.search(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]
     config = load(tmp_path / "home", example, {".env": "API_SERVER_KEY=0123456789abcdef\n"})
     assert list(config.agents) == ["main", "coder"]
+
+
+HOW_TO = PAGE.parents[1] / "how-to/route-messages.md"
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL))
+def test_the_how_tos_examples_load(tmp_path, example):
+    """What the page on routes shows is a config without a warning but that of platforms without an adapter."""
+    assert load(tmp_path / "home", example).warnings == ()

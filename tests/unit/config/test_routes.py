@@ -3,8 +3,14 @@
 # ruff: noqa: E501  a mistake and its line stand side by side
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hermes_iso.config.problems import ProblemList
+from hermes_iso.config.routes import read_rules
 from hermes_iso.config.ties import TOLD, ties
+from hermes_iso.config.yaml_text import parse_document
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.routing import Router
 from hermes_iso.rules import RouteRule
@@ -21,10 +27,7 @@ def home(tmp_path):
 def rules(home, config):
     """Return a config's rules without their places: (routes, bindings)."""
     found = load(home, HEAD + config + "\n")
-    return tuple(
-        [(rule.agent, dict(zip(rule.keys, rule.values, strict=True))) for rule in part]
-        for part in (found.routes, found.bindings)
-    )
+    return tuple([(rule.agent, rule.match) for rule in part] for part in (found.routes, found.bindings))
 
 
 ALL_KEYS = {
@@ -37,7 +40,6 @@ ALL_KEYS = {
     "parent_chat_id": "0123",
     "thread_id": "1e5",
     "user_id": "0x1F",
-    "peer": "1_000",
 }
 
 
@@ -45,16 +47,16 @@ ALL_KEYS = {
     ("config", "routes", "bindings"),
     [
         (
-            "routes: [{match: {platform: TeleGram, account_id: a, guild_id: g, team_id: t, chat_type: Group, chat_id: -100123, parent_chat_id: 0123, thread_id: 1e5, user_id: 0x1F, peer: 1_000}, agent: CODER}]",
+            "routes: [{match: {platform: TeleGram, account_id: a, guild_id: g, team_id: t, chat_type: Group, chat_id: -100123, parent_chat_id: 0123, thread_id: 1e5, user_id: 0x1F}, agent: CODER}]",
             [("coder", ALL_KEYS)],
             [],
         ),
         ("bindings: [{agent: coder, telegram: -100}]", [], [("coder", {"platform": "telegram", "chat_id": "-100"})]),
         ('bindings: [{agent: fam, WhatsApp: "*"}]', [], [("fam", {"platform": "whatsapp"})]),
         (
-            'bindings: [{agent: coder, match: {platform: slack, team_id: T1}}, {agent: fam, match: {platform: slack, peer: "07"}}]',
+            "bindings: [{agent: coder, match: {platform: slack, team_id: T1}}, {agent: fam, match: {platform: slack, peer: 0o7_0}}]",
             [],
-            [("coder", {"platform": "slack", "team_id": "T1"}), ("fam", {"platform": "slack", "peer": "07"})],
+            [("coder", {"platform": "slack", "team_id": "T1"}), ("fam", {"platform": "slack", "peer": "0o7_0"})],
         ),
         (
             "profile_routes: [{name: x, platform: Discord, guild_id: 1, chat_id: 2, thread_id: 3, profile: coder}]",
@@ -91,6 +93,14 @@ ALL_KEYS = {
                 ("main", {"platform": "irc", "chat_id": "x"}),
                 ("coder", {"platform": "telegram", "chat_id": "-100", "thread_id": "6"}),
                 ("fam", {"platform": "slack"}),
+            ],
+        ),
+        (
+            'platforms: {telegram: {topic_profiles: {-100:2: coder}}, Slack: {extra: {topic_profiles: {"3:4": fam}}}}',
+            [],
+            [
+                ("coder", {"platform": "telegram", "chat_id": "-100", "thread_id": "2"}),
+                ("fam", {"platform": "slack", "chat_id": "3", "thread_id": "4"}),
             ],
         ),
         ("profile_routes: []\ntelegram:\nbindings:\nroutes:\ngateway: {profile_routes: {}}", [], []),
@@ -140,6 +150,7 @@ def test_every_rule_knows_its_line(home):
         "routes: [{match: {platform: slack}, agent: coder, enabled: 'false'}]",
         "bindings: [{agent: coder, slack: '*', enabled: 'off'}]",
         "profile_routes: [{platform: slack, profile: coder, enabled: 'no'}]",
+        "routes: [{match: {platform: slack}, agent: coder, enabled: 0}]",
     ],
 )
 def test_a_rule_that_is_off_takes_nothing(home, entry):
@@ -239,6 +250,10 @@ ANY = "is no id; to match any, leave this key out"
                 "routes[0].match.platform: unknown platform 'telegramm'; did you mean 'telegram'?",
             ],
         ),
+        (
+            "routes: [{agent: coder, match: {chat_type: Group, peer: x}}]",
+            ["routes[0].match.peer: is the user of a direct message, and chat_type says another one; write user_id"],
+        ),
         ("profile_routes: 5", ["profile_routes: must be a list of routes, found a number; correct it"]),
         ("profile_routes: [5]", ["profile_routes[0]: must be a mapping, found a number; correct it"]),
         (
@@ -260,6 +275,7 @@ ANY = "is no id; to match any, leave this key out"
         ("profile_routes: {slack: {1: {2: }}}", ["profile_routes.slack.1.2: must be the name of a profile, found nothing; correct it"]),
         ("profile_routes: {slack: {'*': coder}}", [f"profile_routes.slack.*: {ANY}"]),
         ("telegram: {topic_profiles: [1]}", ["telegram.topic_profiles: must be a mapping of chat:thread to profile, found a list; correct it"]),
+        ("platforms: 5", ["platforms: must be a mapping, found a number; correct it"]),
         ("telegram: {topic_profiles: {'-100': coder}}", ['telegram.topic_profiles.-100: must be a chat and its thread with a colon between, such as "-100123:7"']),
         ("telegram: {topic_profiles: {'1:2': nobody}}", ["telegram.topic_profiles.1:2: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/nobody, or add it to agents:"]),
         ("bindings: [{agent: coder, chat_id: 5, slack: x}]", ["bindings[0].chat_id: unknown key; it belongs below match:"]),
@@ -324,3 +340,29 @@ def test_mistakes_in_many_routes_take_no_longer_than_they_are_many(home):
     """A slip in each of two thousand entries is two thousand lines."""
     entries = "".join("- {agent: coder, match: {platform: slack}, enable: no}\n" for _ in range(2_000))
     assert len(mistakes(home, HEAD + "routes:\n" + entries)) == 2_000
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["", "*", "coder", "telegram", "1:2", "x"])
+KEYS = st.sampled_from(
+    ["agent", "match", "telegram", "platform", "chat_id", "profile", "enabled", "1", "-100:7", "extra", "topic_profiles"]
+)
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
+)
+
+
+@pytest.mark.slow
+@given(ANYTHING, ANYTHING, ANYTHING, ANYTHING)
+def test_whatever_stands_there_is_rules_or_mistakes(routes, bindings, profile_routes, platforms):
+    """No shape of data makes the reader fail, and what it lets through is whole."""
+    data = {
+        "routes": routes,
+        "bindings": bindings,
+        "profile_routes": profile_routes,
+        "platforms": platforms,
+        "telegram": platforms,
+    }
+    problems = ProblemList()
+    found = read_rules(parse_document(yaml.safe_dump(data), "f.yaml", problems=problems), problems)
+    assert problems.problems or all(rule.rule.match for rule in found.all)
+    assert all(problem.message and problem.line >= 1 for problem in problems.problems)

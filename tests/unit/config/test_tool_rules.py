@@ -136,3 +136,20 @@ def test_places_are_the_lines_of_each_form(home):
     assert agents["b"].policy.refusal("memory") == f"agent: agents.b.tools {where}:5"
     assert agents["c"].policy.refusal("terminal") == f"agent: agents.c.tools.profile {where}:9"
     assert agents["c"].policy.refusal("todo") == f"agent: agents.c.tools.deny {where}:12"
+
+
+def test_what_is_hardly_meant_is_a_warning(home):
+    """An agent that is granted nothing, and a profile's list that asks for what the home's leaves out, each with its place."""
+    config = "platform_toolsets: {cli: [todo]}\nagents: {a: {}, b: {tools: [web_search]}, c: {}}\n"
+    files = {
+        "profiles/a/config.yaml": "platform_toolsets: {cli: [todo, memory]}\n",
+        "profiles/c/config.yaml": "platform_toolsets: {cli: [todo], telegram: [memory]}\n",
+    }
+    warnings = load(home, "model: builtin/offline\n" + config, files).warnings
+    assert list(warnings) == [
+        (
+            f"platform_toolsets.cli {home}/profiles/a/config.yaml:1: memory not granted, because platform_toolsets.cli"
+            f" {home}/config.yaml:2 leaves it out and a profile can only narrow"
+        ),
+        "agent b is granted no tool, so its turns are refused; see: hermes-iso policy explain b",
+    ]

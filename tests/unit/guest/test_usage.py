@@ -105,3 +105,11 @@ def test_report_is_json_for_the_host() -> None:
     usage(Path("/nonexistent-root"), seconds=-1).report(fd)
     assert json.loads(os.pread(fd, 4096, 0)) == {"counted": "time", "bytes": 0, "inodes": 0}
     os.close(fd)
+
+
+def test_count_of_a_file_by_itself_is_that_file(tmp_path: Path) -> None:
+    """A root may be one file, where no more than that is shown."""
+    (tmp_path / "file").write_bytes(b"x" * 10_000)
+    count = usage(tmp_path / "file")
+    assert (count.add_trees(), count.inodes) == ("all", 1)
+    assert count.bytes >= 10_000

@@ -4,9 +4,11 @@ import os
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hermes_iso.errors import ConfigError
-from hermes_iso.profile_files import config_inside
+from hermes_iso.profile_files import CONFIG_VERSION, config_inside
 from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile
 from tests.support.homes import load, make_home
 
@@ -334,3 +336,20 @@ def test_profile_in_a_place_that_means_something_inside_gets_no_symlink(home):
 
     moved = dataclasses.replace(profile, spellings=("/home/agent/.hermes", "/workspace/x", "/srv/h"))
     assert moved.confinement().symlinks[2:] == (("/srv/h", "/hermes"),)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("a:#-'\" \n~&*1é", max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3),
+    max_leaves=6,
+)
+ROOTS = ("agent", "terminal", "tools", "routes", "bindings", "agents")
+
+
+@given(st.lists(st.tuples(st.sampled_from(ROOTS), VALUES), unique_by=lambda pair: pair[0]), st.booleans())
+def test_what_is_not_shown_makes_no_difference_to_what_is(pairs, flow):
+    """The generated config.yaml is the same with and without the roots that are left out when it is read."""
+    whole, shown = dict(pairs), {key: value for key, value in pairs if key in ROOTS[:3]}
+    texts = [yaml.safe_dump(data, default_flow_style=flow, sort_keys=False).encode() for data in (whole, shown)]
+    assert config_inside(texts[0]) == config_inside(texts[1])
+    assert yaml.safe_load(config_inside(texts[0])) == {"_config_version": CONFIG_VERSION, **shown}

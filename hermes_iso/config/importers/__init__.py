@@ -1,0 +1,1 @@
+"""Converts what other systems' files say into our own config: one file per format."""
