@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.errors import TurnError, UsageError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
@@ -93,6 +94,7 @@ class Agent:
     ns: what stands for it in session keys: `main` for the root agent, else its id.
     persona: the first system text: personality, else the profile's SOUL.md, else the root's, else a built-in one.
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
+    egress: which hosts its turns may reach; without any it needs no door.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
     personalities: the personas that a session may choose by name.
@@ -115,6 +117,7 @@ class Agent:
     subagents: Subagents = Subagents()
     persona_file: Path | None = None
     contacts: Contacts = Contacts()
+    egress: EgressRules = field(default_factory=EgressRules)
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""

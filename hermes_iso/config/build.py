@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
+from hermes_iso.config.egress import read_egress
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.live_gateway import live_gateway
 from hermes_iso.config.people import command_rules
@@ -56,6 +57,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         )
         for name, source in sources.items()
     }
+    egress = read_egress(home_map)
     names = Names((root.env.values, environ))
     home_map.check_rules()
     rules = home_map.rules
@@ -63,7 +65,8 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     warn_of_ties(bindings, problems)
     return Config(
         home=root_home,
-        agents=agents,
+        agents={name: replace(agent, egress=egress.rules[name]) for name, agent in agents.items()},
+        resolve=egress.resolve,
         default_agent=default,
         routes=tuple(found.rule for found in rules.routes),
         bindings=bindings,

@@ -20,6 +20,8 @@ PLACES = {
     "profile_routes": "[]",
     "shared_paths": "[]",
     "keys": ".<NAME>",
+    "allow": "[]",
+    "deny": "[]",
 }
 
 
