@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 from hermes_iso.config.agent_shapes import (
     AgentShape,
+    MessagesShape,
     OverlayModelShape,
     SandboxShape,
     SecretShape,
+    SharedPathShape,
     SubagentsShape,
     ToolsShape,
     ValueFromShape,
@@ -31,6 +33,8 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("agents", "*"), AgentShape),
     (("agents", "*", "model"), OverlayModelShape),
     (("agents", "*", "sandbox"), SandboxShape),
+    (("agents", "*", "shared_paths", "*"), SharedPathShape),
+    (("agents", "*", "messages"), MessagesShape),
     (("agents", "*", "tools"), ToolsShape),
     (("agents", "*", "secrets", "*"), SecretShape),
     (("agents", "*", "secrets", "*", "value_from"), ValueFromShape),
@@ -55,6 +59,8 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("platforms", "api_server", "extra", "keys", "*"), ApiKeyShape),
 )
 """Which shape rules at which key path; `*` is any key or place in a list."""
+_LISTS = ("routes", "shared_paths")
+"""Lists of sections: None stands where a malformed one stood."""
 
 
 def validated(shape: type[ShapeT], document: Document, *, below: KeyPath, data: Any, problems: ProblemList) -> ShapeT:
@@ -108,6 +114,8 @@ def _without(data: Any, path: KeyPath) -> Any:
     if not path:
         return {}
     head, rest = path[0], path[1:]
+    if len(path) == 2 and head in _LISTS and isinstance(data, dict) and isinstance(data.get(head), list):
+        return {**data, head: [None if index == path[1] else item for index, item in enumerate(data[head])]}
     if isinstance(data, dict) and head in data:
         lower = _without(data[head], rest) if rest else None
         return {key: lower if key == head else value for key, value in data.items() if rest or key != head}
@@ -187,5 +195,5 @@ def _known_beside(path: KeyPath) -> set[str]:
     parent = path[:-1]
     for pattern, shape in SHAPES:
         if len(pattern) == len(parent) and all(want in ("*", part) for want, part in zip(pattern, parent, strict=True)):
-            return set(shape.model_fields)
+            return {field.alias or name for name, field in shape.model_fields.items()}
     return set()

@@ -9,7 +9,6 @@ A changed Confinement of the same home makes a new sandbox; the old one takes no
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,26 +20,19 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup, UNIXSocketStream
 
-from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.confinement import Confinement
+from hermes_iso_sandbox.door import ServeDoor, beside_door, close_door
 from hermes_iso_sandbox.errors import (
-    FloodError,
-    GuestDiedError,
-    ProtocolError,
     SandboxError,
     SandboxTimeoutError,
 )
 from hermes_iso_sandbox.identity import HOST_UIDS
+from hermes_iso_sandbox.lease import Lease
 from hermes_iso_sandbox.processes import Processes, Session
 from hermes_iso_sandbox.tree import Tree
 from hermes_iso_sandbox.watch import Watch
 from hermes_iso_sandbox.zygote import Forked, Zygote
 
-TURN_BYTES = 64 << 20
-TURN_EVENTS = 20_000
-COSTLY = 0.001
-"""Seconds of reading after which a message is followed by a pause of PAUSE_FACTOR times as long."""
-PAUSE_FACTOR = 4
 PROCESSES_PER_TURN = 4
 """Of a sandbox's processes so many have to be there for each turn that it takes at a time: one is the turn itself."""
 
@@ -61,7 +53,7 @@ class PoolLimits:
 class Sandbox:
     """One sandbox with its waiting turn processes, its running leases and its sessions."""
 
-    def __init__(self, zygote: Zygote, tasks: TaskGroup, limits: PoolLimits) -> None:
+    def __init__(self, zygote: Zygote, tasks: TaskGroup, limits: PoolLimits, serve_door: ServeDoor) -> None:
         self.zygote = zygote
         self.watch = Watch(self)
         self.leases = 0
@@ -71,6 +63,7 @@ class Sandbox:
         self.places = anyio.Semaphore(places, fast_acquire=True)
         self.tasks = tasks
         self._limits = limits
+        self._serve_door = serve_door
         self._spares: list[tuple[Forked, UNIXSocketStream]] = []
         self._refilling = anyio.Lock()
 
@@ -85,7 +78,7 @@ class Sandbox:
 
     def session(self, name: str) -> Session:
         """Return what a session keeps here; beyond the bound, the longest unused one without a living process is forgotten."""
-        kept = self.sessions.pop(name, None) or Session(self.zygote, self.tasks)
+        kept = self.sessions.pop(name, None) or Session(self.zygote, self.tasks, self._serve_door)
         self.sessions[name] = kept
         if len(self.sessions) > self._limits.sessions:
             idle = next(
@@ -129,74 +122,6 @@ class Sandbox:
         self._spares.clear()
 
 
-class Lease:
-    """The exclusive right to one turn process: send it its request, receive what it says."""
-
-    def __init__(self, forked: Forked, stream: UNIXSocketStream, processes: Processes) -> None:
-        self.processes = processes
-        self._forked = forked
-        self._stream = stream
-        self._reader = wire.FrameReader()
-        self._bodies: list[bytes] = []
-        self._bytes = 0
-        self._events = 0
-        self._sending = anyio.Lock(fast_acquire=True)
-
-    async def send(self, message: wire.HostMessage) -> None:
-        """Send one message to the guest. Raise GuestDiedError when it is gone."""
-        frame = wire.encode(message)
-        async with self._sending:
-            try:
-                await self._stream.send(frame)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-                raise await self._died() from error
-
-    async def receive(self) -> Any:
-        """Return the guest's next message (a wire.GuestMessage).
-
-        Raises ProtocolError for a bad frame, FloodError beyond the bounds of a turn, GuestDiedError when the guest is gone.
-        """
-        while not self._bodies:
-            try:
-                data = await self._stream.receive()
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-                if self._reader.partial:
-                    raise ProtocolError("The agent's process ended inside a frame.") from error
-                raise await self._died() from error
-            self._bytes += len(data)
-            if self._bytes > TURN_BYTES:
-                raise FloodError(f"The agent's process sent more than the {TURN_BYTES >> 20} MiB that a turn may.")
-            try:
-                self._bodies = self._reader.feed(data)[::-1]
-            except wire.WireError as error:
-                raise ProtocolError(f"The agent's process sent something that is no message: {error}.") from error
-        self._events += 1
-        if self._events > TURN_EVENTS:
-            raise FloodError(f"The agent's process sent more than the {TURN_EVENTS} messages that a turn may.")
-        began = time.perf_counter()
-        try:
-            return wire.decode(self._bodies.pop(), wire.GUEST_MESSAGES)
-        except wire.WireError as error:
-            raise ProtocolError(f"The agent's process sent something that is no message: {error}.") from error
-        finally:
-            await self._make_room(time.perf_counter() - began)
-
-    async def _make_room(self, seconds: float) -> None:
-        """Let everybody else run after every message, and for longer after one that was costly to read."""
-        if seconds > COSTLY:
-            await anyio.sleep(PAUSE_FACTOR * seconds)
-        else:
-            await anyio.lowlevel.checkpoint()
-
-    async def _died(self) -> GuestDiedError:
-        """Return the error for a guest that closed its channel without an answer."""
-        with anyio.move_on_after(1):
-            await self._forked.gone.wait()
-        status = self._forked.status
-        how = "was killed" if status is None or status > 128 else "ended"
-        return GuestDiedError(f"The agent's process {how} before it answered (status {status}).", status)
-
-
 class _Making:
     """The right to make the sandbox of one confinement; it lives as long as somebody holds or wants it."""
 
@@ -210,10 +135,16 @@ class SandboxPool:
     shared: frozenset[str] = frozenset()
     """What of the host is not kept out of all sandboxes; for the self-test of `hermes-iso prove` alone."""
 
-    def __init__(self, limits: PoolLimits = PoolLimits(), *, uids: range = HOST_UIDS) -> None:
-        """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user."""
+    def __init__(
+        self, limits: PoolLimits = PoolLimits(), *, uids: range = HOST_UIDS, serve_door: ServeDoor = close_door
+    ) -> None:
+        """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user.
+
+        serve_door: serves the doors of commands and background processes; a turn's is taken from its lease.
+        """
         self._limits = limits
         self._uids = uids
+        self._serve_door = serve_door
         self._sandboxes: dict[Path, Sandbox] = {}
         self._making: WeakValueDictionary[Path, _Making] = WeakValueDictionary()
         self._tasks: TaskGroup | None = None
@@ -280,10 +211,11 @@ class SandboxPool:
         Raises SandboxTimeoutError after `timeout` seconds. Cancelling kills it.
         """
         async with self._sandbox(confinement) as sandbox:
-            forked = await sandbox.zygote.fork_command(argv, stdio=stdio, cwd=None, env=env or {})
+            forked, channel = await sandbox.zygote.fork_command(argv, stdio=stdio, cwd=None, env=env or {})
             try:
                 with anyio.move_on_after(timeout):
-                    await forked.gone.wait()
+                    async with beside_door(channel, confinement, self._serve_door):
+                        await forked.gone.wait()
             finally:
                 timed_out = not forked.gone.is_set()
                 await sandbox.zygote.kill(forked)
@@ -352,7 +284,7 @@ class SandboxPool:
         idle = [each for each in self._sandboxes.values() if each.idle]
         for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
             await self._retire(other)
-        sandbox = Sandbox(await self._tree.grow(confinement), self._tasks, self._limits)
+        sandbox = Sandbox(await self._tree.grow(confinement), self._tasks, self._limits, self._serve_door)
         self._sandboxes[confinement.home] = sandbox
         return sandbox
 
