@@ -21,6 +21,7 @@ FAN_OUT = {  # those that only wire
     "hermes_iso.config.build": 15,
     "hermes_iso.config.load": 9,
     "hermes_iso.services": 9,
+    "hermes_iso.turn_door": 9,
     "hermes_iso.cli.groups": 20,
     "hermes_iso_sandbox.guest.tools.registry": 14,
 }

@@ -29,11 +29,20 @@ async def pass_on(reply: Reply, answering: Answering, charges: Sequence[Charge])
     headers = passed_back(answering.headers)
     if any(pattern in value for pattern in patterns for _, value in headers):
         raise LeakError("The provider's answer held the gateway's key: it was not passed on.", refused=True)
-    meter = Meter(streamed=answering.headers.get("content-type", "").startswith("text/event-stream"))
+    streamed = answering.headers.get("content-type", "").startswith("text/event-stream")
+    meter, watch = Meter(streamed=streamed), Watch(patterns)
     try:
-        await reply.start(answering.status, headers)
-        await _pass_body(reply, answering, Watch(patterns), meter, charges)
+        # The head of a stream goes on at once; that of a whole answer, whose body is right behind it, with that.
+        first = b"" if streamed else await _next_piece(answering, watch, meter, charges)
+        await reply.start(answering.status, headers, first or b"")
+        while (piece := await _next_piece(answering, watch, meter, charges)) is not None:
+            if piece:
+                await reply.send(piece)
+        if rest := watch.rest():
+            await reply.send(rest)
     except ModelError as error:
+        if not reply.started:
+            raise
         raise CutError(str(error)) from error
     finally:
         usage = meter.finish()
@@ -41,16 +50,13 @@ async def pass_on(reply: Reply, answering: Answering, charges: Sequence[Charge])
             charge.usage = usage
 
 
-async def _pass_body(reply: Reply, answering: Answering, watch: Watch, meter: Meter, charges: Sequence[Charge]) -> None:
-    """Pass the body on, piece by piece. Raises LeakError, ModelError."""
-    while piece := await answering.body.read():
-        for charge in charges:
-            charge.received(len(piece))
-        passed = watch.take(piece)
-        if passed is None:
-            raise LeakError("The provider's answer held the gateway's key: it was cut.", refused=True)
-        if passed:
-            await reply.send(passed)
-        meter.take(piece)
-    if rest := watch.rest():
-        await reply.send(rest)
+async def _next_piece(answering: Answering, watch: Watch, meter: Meter, charges: Sequence[Charge]) -> bytes | None:
+    """Return what of the body may go on now, None at its end. Raises LeakError, ModelError."""
+    piece = await answering.body.read()
+    for charge in charges:
+        charge.received(len(piece))
+    meter.take(piece)
+    passed = watch.take(piece)
+    if passed is None:
+        raise LeakError("The provider's answer held the gateway's key: it was cut.", refused=True)
+    return passed if piece else None

@@ -26,10 +26,10 @@ class Reply:
         self._exchange = exchange
         self._dialect: Dialect = dialect
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send the head."""
+    async def start(self, status: int, headers: Headers, data: bytes = b"") -> None:
+        """Send the head, and with it the first bytes of the body if they are there."""
         self.started = True
-        await self._exchange.start(status, headers)
+        await self._exchange.start(status, headers, data)
 
     async def send(self, data: bytes) -> None:
         """Send bytes of the body."""
@@ -39,13 +39,11 @@ class Reply:
         """Send a whole JSON document."""
         length = [(b"content-length", str(len(body)).encode())]
         others = [each for each in headers or () if each[0] not in (b"content-type", b"content-length")]
-        await self.start(status, [*_JSON, *length, *others])
-        await self.send(body)
+        await self.start(status, [*_JSON, *length, *others], body)
 
     async def events(self, data: bytes) -> None:
         """Send a whole stream of events."""
-        await self.start(200, [(b"content-type", b"text/event-stream; charset=utf-8")])
-        await self.send(data)
+        await self.start(200, [(b"content-type", b"text/event-stream; charset=utf-8")], data)
 
     async def error(
         self, status: int, sentence: str, *, parts: Mapping[str, str] | None = None, headers: Headers | None = None
