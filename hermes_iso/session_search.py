@@ -27,6 +27,10 @@ HITS = 50
 SHOWN_CHARS = 1_000
 """Characters of a message in a result."""
 SNIPPET_CHARS = 240
+SEARCH_TIMEOUT = 2.0
+"""Seconds that a search may take: meanwhile its agent's other sessions wait."""
+_BEGINNING = 3
+"""Fewest letters of a beginning: every word that begins so is looked up."""
 _TERM = re.compile(r'"([^"]*)"?(\*?)|([^\s"]+)')
 _SEQ = (1 << 32) - 1
 _IN_SCOPE = "(c.identity = ? OR (c.scope = ? AND c.scope != ''))"
@@ -69,8 +73,9 @@ def quoted(text: str) -> str:
             groups.append([])
             continue
         term = phrase or word
-        prefix = "*" if star or (word and word.endswith("*")) else ""
-        if any(character.isalnum() for character in term):
+        letters = sum(map(str.isalnum, term))
+        prefix = "*" if letters >= _BEGINNING and (star or word.endswith("*")) else ""
+        if letters:
             groups[-1].append('"' + term.replace('"', '""') + '"' + prefix)
     return " OR ".join("(" + " AND ".join(group) + ")" for group in groups if group)
 
