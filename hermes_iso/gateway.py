@@ -151,7 +151,7 @@ class Gateway:
     async def reload(self, why: str) -> Change:
         """Serve what the home says now; turns that run end as they began. `why` names who asked, for the log.
 
-        Raises ConfigError, UsageError, SandboxError, DrainingError; then nothing has changed.
+        Raises HermesIsoError (a ConfigError has every reason), SandboxError; then nothing has changed.
         """
         self._check_open()
         return await self._reloader.reload(self._controlled().load, why=why)

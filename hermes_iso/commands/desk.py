@@ -1,4 +1,4 @@
-"""Desk: what a command works with: the chat's sessions, the turns that run in it, and where its own turn would tell things."""
+"""Desk: what a command works with: the chat's sessions, the turns that run in it, and where it and its turn tell things."""
 
 from __future__ import annotations
 
