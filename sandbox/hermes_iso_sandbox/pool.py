@@ -188,7 +188,7 @@ class SandboxPool:
                 forked, stream = await sandbox.take(kept)
                 try:
                     with sandbox.watch.over(forked):
-                        yield Lease(forked, stream, Processes(kept, forked))
+                        yield Lease(forked, stream, Processes(kept, forked), has_door=confinement.door)
                 finally:
                     await sandbox.zygote.kill(forked)
                     await close(stream)
