@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apsw
+import trio
 
+from hermes_iso.errors import TurnError
 from hermes_iso.history import Message
 from hermes_iso.messages import ChatRef
 from hermes_iso.session_rows import (
@@ -23,7 +25,7 @@ from hermes_iso.session_rows import (
     last_exchange,
     next_number,
 )
-from hermes_iso.session_search import find, first_words, session_in_scope, sessions_in_scope
+from hermes_iso.session_search import SEARCH_TIMEOUT, find, first_words, session_in_scope, sessions_in_scope
 from hermes_iso.session_settings import SessionSettings
 from hermes_iso.sessions import Sessions, new_session_id, stored_text
 
@@ -85,7 +87,9 @@ class SessionBook:
                 rows = [hit.session for hit in find(connection, key, query, limit=LISTED)]
             return [Listed(row, first_words(connection, row.id), current is not None and row.id == current.id) for row in rows]
 
-        return await self._sessions.run(self._agent, select)
+        with trio.move_on_after(SEARCH_TIMEOUT):
+            return await self._sessions.run(self._agent, select)
+        raise TurnError("timeout", f"The search took longer than {SEARCH_TIMEOUT:g} s: ask for fewer or rarer words.")
 
     async def resume(self, wanted: str, *, everybody: bool = False) -> tuple[SessionRow, bool] | None:
         """Go back to a session by its number in the list, its id or its title; None when there is none.
@@ -103,7 +107,7 @@ class SessionBook:
                 return found, False
             copy = begin_session(connection, self.key, new_session_id(), title=found.title)
             copy_messages(connection, found.id, copy.id)
-            return copy, True
+            return replace(copy, turns=found.turns), True
 
         return await self._sessions.run(self._agent, enter)
 
@@ -181,7 +185,7 @@ class SessionBook:
         Returns how many messages went, and how many there are now.
         """
 
-        def replace(connection: apsw.Connection) -> tuple[int, int]:
+        def shorten(connection: apsw.Connection) -> tuple[int, int]:
             row = self._ensured(connection)
             tail = last_exchange(connection, row.id, kept) if kept else None
             end = tail[0] if tail is not None else next_number(connection, row.id)
@@ -190,7 +194,7 @@ class SessionBook:
             query = "SELECT count(*) FROM messages WHERE session = ?"
             return gone, int(str(connection.execute(query, (row.id,)).fetchall()[0][0]))
 
-        return await self._sessions.run(self._agent, replace)
+        return await self._sessions.run(self._agent, shorten)
 
     async def set_home(self, chat: ChatRef, by: str) -> None:
         """Note a chat as the agent's home on its platform."""

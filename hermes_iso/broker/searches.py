@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 import apsw
+import trio
 
 from hermes_iso.errors import TurnError
 from hermes_iso.session_rows import SessionRow
 from hermes_iso.session_search import (
+    SEARCH_TIMEOUT,
     Hit,
     around,
     count_around,
@@ -38,6 +40,8 @@ HEAD, TAIL = 20, 10
 """Messages shown of a whole session."""
 ANSWER_BYTES = 200_000
 """Most bytes of an answer as JSON: what the guest's tools may return to their model is more."""
+MOST_SEARCHES = 100
+"""Searches of one turn: they cost the gateway's time and not the agent's."""
 ROLES = ("user", "assistant")
 
 
@@ -56,10 +60,14 @@ class SearchBroker:
         self._agent = work.turn.route.agent
         self._key = chat_key(work.turn.inbound, work.turn.route)
         self._current = work.turn.row
+        self._left = MOST_SEARCHES
         self._granted = TOOL in {tool.name for tool in work.tools}
 
     async def answer(self, params: JsonObject) -> JsonObject:
-        """Do what the arguments ask, as Hermes tells it from them. Raises TurnError (not_granted, bad_params, not_found)."""
+        """Do what the arguments ask, as Hermes tells it from them.
+
+        Raises TurnError (not_granted, bad_params, not_found, too_many, timeout).
+        """
         if not self._granted:
             raise TurnError("not_granted", f"The tool {TOOL} is not granted to this turn.")
         session_id, query = _text(params, "session_id"), _text(params, "query")
@@ -76,7 +84,13 @@ class SearchBroker:
         return await self._run(lambda connection: self._discover(connection, query, limit, sort, roles))
 
     async def _run(self, transaction: Callable[[apsw.Connection], JsonObject]) -> JsonObject:
-        return await self._searches.run(self._agent, transaction)
+        """Run a transaction within its time, and count it."""
+        if not self._left:
+            raise TurnError("too_many", f"This turn has searched {MOST_SEARCHES} times: go on with what was found.")
+        self._left -= 1
+        with trio.move_on_after(SEARCH_TIMEOUT):
+            return await self._searches.run(self._agent, transaction)
+        raise TurnError("timeout", f"The search took longer than {SEARCH_TIMEOUT:g} s: ask for fewer or rarer words.")
 
     def _discover(self, connection: apsw.Connection, query: str, limit: int, sort: str, roles: tuple[str, ...]) -> JsonObject:
         """Find a query; tell each session by its beginning, the place and its end."""

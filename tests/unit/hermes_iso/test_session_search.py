@@ -45,6 +45,7 @@ def say(connection: apsw.Connection, key: ChatKey, *texts: str, name: str = "s")
         ("OR OR one OR", '("one")'),
         ("deploy*", '("deploy*"*)'),
         ('"begin"*', '("begin"*)'),
+        ("a* of*", '("a*" AND "of*")'),
         ("NEAR(a b) NOT text:c", '("NEAR(a" AND "b)" AND "NOT" AND "text:c")'),
         ('never "closed', '("never" AND "closed")'),
         ("-- ; ' ()", ""),
