@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+from contextlib import suppress
 
 import h11
 import httpx
 import pytest
 import trio
+import trio.testing
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hermes_iso.broker.egress.dialing import Dialer, Endpoint
+from hermes_iso.broker.egress.door import Door
+from hermes_iso.broker.egress.proxy import serve_connection
+from hermes_iso.broker.egress.rules import EgressRules, parse_rule
 from tests.support.doors import WebServer, opened, read_all, read_head, rules, serving
 
 WEB = "web.example.com"
@@ -66,6 +74,7 @@ async def test_curl_reaches_an_allowed_host_by_connect_and_plainly(contexts, aut
     assert tunnel["rule"] == "*.example.com, agents.coder.egress.allow[0] c.yaml:0"
     assert tunnel["bytes_down"] > 500 < tunnel["bytes_up"]
     assert (request["verdict"], request["method"], request["agent"], request["turn"]) == ("allowed", "GET", "coder", "turn-1")
+    assert request["bytes_up"] > 50
     assert "d=e" not in str(found.records)
 
 
@@ -418,3 +427,71 @@ async def test_name_is_looked_up_once_and_its_address_is_pinned():
                 assert (await read_head(stream)).startswith(b"HTTP/1.1 200 ")
             assert (await found.talk(CONNECT)).startswith(b"HTTP/1.1 403 ")
     assert connected == [("93.184.216.34", 443)]
+
+
+@pytest.mark.parametrize("more", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+async def test_host_that_never_comes_to_its_answer_is_given_up(more):
+    """Interim answers without end are no answer."""
+    web = WebServer(answer=b"HTTP/1.1 100 Continue\r\n\r\n" * 40 + more)
+    async with serving(web.handle) as port, opened(rules(WEB), hosts={WEB: port}) as found:
+        assert (await found.talk(GET + HOST + b"\r\n")).startswith(b"HTTP/1.1 502 ")
+
+
+HEADERS = [
+    *(HOST, b"Host: x\r\n", b"Content-Length: 3\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"X: y\r\n"),
+    *(b"Connection: close\r\n", b"Connection: content-length, host\r\n", b"Expect: 100-continue\r\n", b"X:\x00\r\n", b"X: y\n"),
+]
+BODIES = [b"", b"abc", b"3\r\nabc\r\n0\r\n\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"\xff\r\n"]
+some_requests = st.builds(
+    lambda line, headers, body: b"".join((line, HOST, *headers, b"\r\n", body)),
+    st.sampled_from(
+        [
+            b"GET http://web.example.com HTTP/1.1\r\n",
+            b"POST http://web.example.com/x?y HTTP/1.1\r\n",
+            b"POST http://web.example.com/z HTTP/1.0\r\n",
+            b"CONNECT web.example.com:443 HTTP/1.1\r\n",
+            b"GET / HTTP/1.1\r\n",
+            b"POST * HTTP/1.1\r\n",
+        ]
+    ),
+    st.lists(st.sampled_from(HEADERS), max_size=2),
+    st.sampled_from(BODIES),
+)
+"""Requests that are right, and some that nearly are."""
+
+
+@given(st.lists(some_requests | st.sampled_from(BODIES), max_size=3), st.sampled_from([1, 7, 40, 4096]))
+def test_whatever_is_sent_is_answered_and_reaches_a_host_as_one_request(requests, cut):
+    """No sequence of bytes crashes a connection or leaves it hanging, and a host gets one request alone of it."""
+    sent = b"".join(requests)
+    trio.run(_send_pieces, [sent[start : start + cut] for start in range(0, len(sent), cut)])
+
+
+async def _send_pieces(parts):
+    hosts = []
+
+    async def connect(address, port):
+        ours, theirs = trio.testing.memory_stream_pair()
+        hosts.append(theirs)
+        await theirs.send_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await theirs.send_eof()
+        return ours
+
+    plain = EgressRules((parse_rule("*.example.com:*", methods=["GET", "POST"]),))
+    door = Door("coder", "turn", plain, [].append, Dialer({WEB: Endpoint("127.0.0.1")}, connect=connect))
+    client, server = trio.testing.memory_stream_pair()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_connection, server, door)
+            for part in parts:
+                with suppress(trio.BrokenResourceError):
+                    await client.send_all(part)
+            await client.send_eof()
+            answer = await read_all(client)
+    assert re.match(rb"HTTP/1.1 (100|204|40[034]|502) |\Z", answer), answer
+    for host in hosts:
+        http = h11.Connection(h11.SERVER)
+        http.receive_data(await read_all(host))
+        while type(http.next_event()) in (h11.Request, h11.Data, h11.EndOfMessage):
+            pass
+        assert http.trailing_data[0] == b""
