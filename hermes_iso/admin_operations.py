@@ -66,6 +66,7 @@ async def status(gateway: Controlled) -> JsonObject:
         "not_served": dict(config.not_served),
         "turns": {"running": counts["turns"], "queued": counts["queued"]},
         "pool": counts["pool"],
+        "hooks": counts["hooks"],
         "not_bounded": await trio.to_thread.run_sync(lambda: not_bounded(find())),
         "warnings": list(config.warnings),
     }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from hermes_iso.broker.egress.rules import EgressRules
-from hermes_iso.errors import TurnError
+from hermes_iso.errors import TurnError, UsageError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
 from hermes_iso.profiles import Profile
@@ -27,6 +27,7 @@ class ModelSettings:
     provider: `none` when no model is configured anywhere: then `key_hint` names the key to set.
     base_url: without a trailing slash; empty for `builtin` and `none`.
     key_hint: where a missing key would go, e.g. "OPENAI_API_KEY in /srv/home/.env"; empty when no key is needed.
+    reasoning: how hard it is told to think, where a session says so.
     """
 
     provider: str
@@ -36,6 +37,20 @@ class ModelSettings:
     api_key: str | None = field(default=None, repr=False)
     key_hint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reasoning: str = ""
+
+
+def no_other_model(name: str) -> ModelSettings:
+    """Know no model by its name: what an agent does that was not made from a config. Raises UsageError."""
+    raise UsageError(f"This agent knows no model {name!r}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Contacts:
+    """The agents that one may write to and those that it takes messages from; a message needs the word of both sides."""
+
+    to: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,9 @@ class Agent:
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
     egress: which hosts its turns may reach; without any it needs no door.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
+    personalities: the personas that a session may choose by name.
+    name_model: resolves a model's name as the agent's config would. Raises UsageError.
     """
 
     id: str
@@ -93,14 +111,23 @@ class Agent:
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
+    admins: frozenset[str] = frozenset()
+    personalities: Mapping[str, str] = field(default_factory=dict)
+    name_model: Callable[[str], ModelSettings] = field(default=no_other_model, repr=False, compare=False)
     subagents: Subagents = Subagents()
     persona_file: Path | None = None
     egress: EgressRules = field(default_factory=EgressRules)
+    contacts: Contacts = Contacts()
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""
         written = read_persona(self.persona_file)[0] if self.persona_file else ""
         return written or self.persona
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The tools that its engine has for it: one for writing to other agents only where there are some."""
+        return tuple(name for name in TOOLS if name != "send_message" or self.contacts.to)
 
     @property
     def needs(self) -> Needs:

@@ -6,6 +6,7 @@ import codecs
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.yaml_text import Document, parse_document
 from hermes_iso.errors import UsageError
 from hermes_iso.profile_files import UnreadableError, read_bounded
+
+PATIENCE = 10.0
+"""Seconds to wait for another command that changes the same config; none takes that long."""
+_PAUSE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +79,35 @@ class ConfigFile:
 
 
 @contextmanager
-def open_config(home: Path) -> Iterator[ConfigFile]:
-    """Read a home's config.yaml to change it, one command at a time. Raises UsageError for a second one, or a bad file."""
+def open_config(home: Path, *, patience: float = PATIENCE) -> Iterator[ConfigFile]:
+    """Read a home's config.yaml to change it, one command at a time: a second one waits, `patience` seconds at most.
+
+    Raises UsageError, also when the file can't be read.
+    """
     try:
         directory = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise UsageError(f"{home} can't be used as a home ({error.strerror}): make one with hermes-iso init.") from error
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(directory, home, patience)
         path = home / "config.yaml"
         yield ConfigFile(path, Path(os.path.realpath(path)), _read(path))
-    except BlockingIOError:
-        raise UsageError(f"Another command is changing {home / 'config.yaml'} right now: try again.") from None
     finally:
         os.close(directory)
+
+
+def _lock(directory: int, home: Path, patience: float) -> None:
+    """Take the lock on changing a home's config. Raises UsageError when somebody else has it for too long."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise UsageError(f"Another command is changing {home / 'config.yaml'}: try again when it is done.") from None
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _read(path: Path) -> bytes | None:

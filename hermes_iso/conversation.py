@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import trio
 
@@ -19,15 +20,31 @@ from hermes_iso_sandbox.errors import SandboxError
 End: TypeAlias = wire.TurnDone | wire.TurnFailed
 
 
-async def converse(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
-    """Take what the guest says until its last message and return that. Raises SandboxError, and what `take_call` raises."""
+class Returned(Protocol):
+    """Takes it that a tool ended; `hooks.tool_hooks.ToolHooks.returned` is one."""
+
+    async def __call__(self, call_id: str, name: str, *, ok: bool, seconds: float) -> None:
+        """Take one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Who is told of what a guest says. settle: that it takes in what it was told as its user."""
+
+    take_call: Callable[[wire.BrokerCall], None]
+    settle: Callable[[], None]
+    returned: Returned
+
+
+async def converse(work: Work, lease: LeaseLike, heard: Heard) -> End:
+    """Take what the guest says until its last message and return that. Raises SandboxError, and what those of `heard` raise."""
     try:
-        return await _listen(work, lease, take_call)
+        return await _listen(work, lease, heard)
     finally:
         await work.log.add_tool_rest()
 
 
-async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.BrokerCall], None]) -> End:
+async def _listen(work: Work, lease: LeaseLike, heard: Heard) -> End:
     """Take one message after the other; between two of them others run, however fast they come."""
     pieces = characters = 0
     while True:
@@ -39,7 +56,9 @@ async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.Broker
                 if message.text:
                     await work.relay(Progress("text", clean_text(message.text)))
             case wire.BrokerCall():
-                take_call(message)
+                heard.take_call(message)
+            case wire.SteerTaken():
+                heard.settle()
             case wire.ToolCalled():
                 name = shown_name(message.name)
                 await work.log.add_tool("tool_called", tool=name, arguments_shown=len(message.preview))
@@ -48,6 +67,7 @@ async def _listen(work: Work, lease: LeaseLike, take_call: Callable[[wire.Broker
                 name = shown_name(message.name)
                 await work.log.add_tool("tool_returned", tool=name, ok=message.ok, seconds=message.seconds)
                 await work.relay(Progress("tool_returned", "ok" if message.ok else "failed", name))
+                await heard.returned(shown(message.call_id), name, ok=message.ok, seconds=message.seconds)
             case wire.TurnDone() | wire.TurnFailed():
                 await work.log.add("text", pieces=pieces, characters=characters)
                 await _note_later_frames(work, lease)

@@ -37,6 +37,11 @@ def refusal_of(error: TurnError, inbound: Inbound, route: Route, *, turn_id: str
     return outbound_of(failed(error, Usage()), route, turn_id=turn_id, session_id=session_id)
 
 
+def answer_of(text: str, inbound: Inbound, route: Route, *, turn_id: str) -> Outbound:
+    """Return what goes back for a command, which is no turn."""
+    return outbound_of(Outcome(text), route, turn_id=turn_id, session_id=inbound.session_id or "")
+
+
 async def deliver_once(outbound: Outbound, deliver: Deliver, *, log: TurnLog) -> Receipt:
     """Deliver and return the receipt; never tries again, because what failed may have arrived.
 

@@ -25,9 +25,9 @@ def explain(agent: Agent, landlock: int | None) -> JsonObject:
     known = sorted(KNOWN_TOOLS)
     return {
         "agent": agent.id,
-        "granted": list(agent.policy.grant(TOOLS)),
+        "granted": list(agent.policy.grant(agent.offered)),
         "denied": {name: layer for name in known if (layer := agent.policy.refusal(name))},
-        "not_offered": [name for name in known if name not in TOOLS],
+        "not_offered": [name for name in known if name not in agent.offered],
         "kernel": _kernel(agent, landlock),
     }
 
@@ -49,6 +49,8 @@ def _sentence(agent: Agent, tool: str) -> str:
     """Say what holds for one tool."""
     if layer := agent.policy.refusal(tool):
         return f"{tool} is denied to agent {agent.id} by layer {layer}."
+    if tool == "send_message" and tool not in agent.offered:
+        return f"{tool} is not offered: agent {agent.id} is not denied it, but its messages.to names nobody to write to."
     if tool not in TOOLS:
         return f"{tool} is not offered: agent {agent.id} is not denied it, but its engine, {agent.engine}, does not have it."
     without = {name: layer for name in agent.policy.platforms if (layer := agent.policy.refusal(tool, name))}

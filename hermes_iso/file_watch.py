@@ -75,9 +75,18 @@ async def reload_on_change(gateway: Reloading) -> None:
 
 
 def look(config: Config) -> Look:
-    """Return what stands at each place that could change the config: a file's identity, time and size, or None."""
+    """Return what stands at each place that could change the config: a file's identity, time and size, or None.
+
+    A SOUL.md that an agent may write is read for every turn, and who writes it must neither cause reloads nor hold them up.
+    """
     homes = {config.home, *(agent.profile.home for agent in config.agents.values()), *_profiles(config.home)}
-    return {str(home / name): _state(home / name) for home in homes for name in NAMES}
+    written = {agent.profile.home for agent in config.agents.values() if agent.profile.soul_writable}
+    return {
+        str(home / name): _state(home / name)
+        for home in homes
+        for name in NAMES
+        if name != "SOUL.md" or not written or home.resolve() not in written
+    }
 
 
 def _profiles(home: Path) -> Iterable[Path]:

@@ -1,22 +1,27 @@
 """The gateway: what is open while it runs, and the straight line that every message takes. The program on one screen.
 
-receive (adapter) -> route -> open session -> grant -> lease a process -> converse, broker beside it -> record -> deliver
+receive (adapter) -> route -> open session -> grant -> lease a process -> converse, broker beside it -> record -> deliver;
+a slash command turns off after the route and is answered without a turn
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import trio
 
 from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
+from hermes_iso.broker.messages import PostOffice
+from hermes_iso.commands.desk import Desk
+from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
-from hermes_iso.delivery import Deliver, deliver_once, outbound_of, refusal_of
+from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
@@ -44,6 +49,7 @@ async def open_gateway(
     """
     async with open_services(config, pool) as services:
         gateway = Gateway(config, services, controls)
+        await services.hooks.gateway_started(tuple(config.agents), platforms=["api_server"] if config.api else [])
         if controls is not None:
             services.background.start_soon(reload_on_change, gateway)
         if admin:
@@ -59,6 +65,7 @@ class Gateway:
         self._services = services
         self._controls = controls
         self._reloader = Reloader(services, self._generations)
+        self._post = PostOffice(self)
         self.started = time.time()
         self._draining = False
         self._handling = 0
@@ -91,21 +98,38 @@ class Gateway:
 
     async def _take(self, generation: Generation, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
         """Take one message through the line, by one generation from its first step to its last."""
-        route = generation.router.route(inbound)
-        agent = generation.config.agents[route.agent]
+        services, config = self._services, generation.config
+        route = await services.hooks.route(inbound, generation.router, among=config.agents)
+        agent = config.agents[route.agent]
         turn_id = inbound.turn_id or secrets.token_hex(12)
-        records = self._services.records
+        records = services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         try:
-            async with records.sessions.open(turn_id, inbound, route) as turn:
-                work = Work.granted(turn, agent, relay=relay, log=log)
-                outcome = await self._services.runner.run(work)
+            desk = Desk.of(inbound, route, records.sessions, services.runner, relay=relay, log=log)
+            reply = await take_command(inbound, route, config, desk)
+            if isinstance(reply, str):
+                outbound = answer_of(reply, inbound, route, turn_id=turn_id)
+                return await deliver_once(outbound, deliver, log=log)
+            asked = reply.inbound
+            async with records.sessions.open(turn_id, asked, route, replaces=reply.replaces, settings=reply.settings) as turn:
+                mailbox = self._post.mailbox(turn, log)
+                work = Work.granted(turn, turn.settings.applied(agent), relay=relay, log=log, mailbox=mailbox)
+                outcome = await services.hooks.around(turn, partial(services.runner.run, work))
                 if outcome.error is None:
-                    await records.sessions.keep(turn, outcome.messages)
+                    await records.sessions.keep(turn, outcome.messages, outcome.usage)
+                else:
+                    await records.sessions.charge(turn, outcome.usage)
                 outbound = outbound_of(outcome, route, turn_id=turn_id, session_id=turn.session_id)
                 return await deliver_once(outbound, deliver, log=log)
         except TurnError as error:
             return await deliver_once(refusal_of(error, inbound, route, turn_id=turn_id), deliver, log=log)
+
+    async def select_agent(self, inbound: Inbound, among: Collection[str]) -> str:
+        """Return who takes a message that names nobody: its route's agent, unless a hook names another `among` these.
+
+        Raises RouteRejectedError.
+        """
+        return (await self._services.hooks.route(inbound, self.router, among=among)).agent
 
     async def exec_command(
         self, agent: str, argv: Sequence[str], *, stdio: tuple[int, int, int], timeout: float | None = None
@@ -123,10 +147,6 @@ class Gateway:
                 raise UsageError(f"No agent {agent!r} is served here: {why}.")
             confinement, env = found.confinement(), command_environment(found)
             return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
-
-    def interrupt(self, agent: str, session_id: str) -> int:
-        """Ask a session's turn to stop soon; returns how many turns that were."""
-        return self._services.runner.interrupt(agent, session_id)
 
     async def reload(self, why: str) -> Change:
         """Serve what the home says now; turns that run end as they began. `why` names who asked, for the log.
@@ -170,6 +190,7 @@ class Gateway:
             "turns": self._services.runner.running,
             "queued": self._services.records.sessions.waiting,
             "pool": dict(self._services.pool.statistics()),
+            "hooks": self._services.hooks.statistics(),
         }
 
     def turns_of(self, agent: str) -> int:

@@ -121,7 +121,10 @@ def fitted(running: Config, wanted: Config) -> tuple[Config, tuple[str, ...]]:
     old, new = running.host_uids, wanted.host_uids
     if old != new:
         restart = (*restart, _later("gateway.host_uids", f"{old.start}-{old.stop - 1}", f"{new.start}-{new.stop - 1}"))
-    return replace(wanted, api=api, host_uids=old), restart
+    if (running.hooks, running.hook_timeout) != (wanted.hooks, wanted.hook_timeout):
+        restart = (*restart, "hooks: those of the start are called until a restart")
+    hooks, hook_timeout = running.hooks, running.hook_timeout
+    return replace(wanted, api=api, host_uids=old, hooks=hooks, hook_timeout=hook_timeout), restart
 
 
 def _fitted_api(old: ApiSettings | None, new: ApiSettings | None) -> tuple[ApiSettings | None, tuple[str, ...]]:

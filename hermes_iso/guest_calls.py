@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
@@ -11,6 +12,7 @@ from hermes_iso.broker.door import ModelDoor
 from hermes_iso.errors import ModelError, TurnError
 from hermes_iso.history import message_size
 from hermes_iso.leases import LeaseLike
+from hermes_iso.work import Broker
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.errors import SandboxError
 
@@ -22,15 +24,11 @@ UNREAD_ANSWERS = 4
 """Answers that a guest may leave unread: each can hold a frame's worth of memory."""
 
 
-class Broker(Protocol):
-    """Answers one method; it checks by itself whether the turn may ask that."""
-
-    async def answer(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return what the guest is told. Raises TurnError, SandboxError."""
-
-
 class GuestCalls:
-    """Takes the broker calls of one turn, checks what they name, and sends the answers."""
+    """Takes the broker calls of one turn, checks what they name, and sends the answers.
+
+    brokers: what answers each method but the model's.
+    """
 
     def __init__(
         self,
@@ -38,14 +36,12 @@ class GuestCalls:
         nursery: trio.Nursery,
         *,
         models: ModelDoor,
-        processes: Broker,
-        delegation: Broker,
+        brokers: Mapping[str, Broker],
     ) -> None:
         self._lease = lease
         self._nursery = nursery
         self._models = models
-        self._processes = processes
-        self._delegation = delegation
+        self._brokers = brokers
         self._working = 0
         self._unread = 0
 
@@ -95,11 +91,8 @@ class GuestCalls:
         async def on_text(text: str) -> None:
             await self._lease.send(wire.BrokerChunk(call.call_id, {"text": text}))
 
-        match call.method:
-            case "model":
-                return await self._models.answer(call.params, on_text)
-            case "process":
-                return await self._processes.answer(call.params)
-            case "delegate":
-                return await self._delegation.answer(call.params)
+        if call.method == "model":
+            return await self._models.answer(call.params, on_text)
+        if call.method in self._brokers:
+            return await self._brokers[call.method].answer(call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

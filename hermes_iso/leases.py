@@ -12,6 +12,7 @@ import trio
 
 from hermes_iso.agents import Agent
 from hermes_iso.errors import ConfigError, TurnError
+from hermes_iso.steering import Steering
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
@@ -42,8 +43,9 @@ class PoolLike(Protocol):
 
 
 class Leash:
-    """How others can end a turn that runs: cancel `scope`, or set `interrupt`, after which it has `grace` seconds.
+    """What others can do to a turn that runs: cancel `scope`; set `interrupt`, after which it has `grace` seconds; `steering`.
 
+    leased: whether the turn has its process; until then there is nobody to interrupt.
     patience: seconds that it waits for a turn process at most, where that is less than its timeout. waits: whether it does now.
     """
 
@@ -51,6 +53,8 @@ class Leash:
         self.grace = grace
         self.scope = trio.CancelScope(deadline=trio.current_time() + timeout)
         self.interrupt = trio.Event()
+        self.steering = Steering()
+        self.leased = False
         self.waits = False
         self._patience = patience
         self._deadline = self.scope.deadline
@@ -63,7 +67,7 @@ class Leash:
 
     def take_place(self) -> None:
         """Let the timeout alone count from now on."""
-        self.waits = False
+        self.waits, self.leased = False, True
         self.scope.deadline = self._deadline
 
     async def pass_on_interrupt(self, lease: LeaseLike) -> None:

@@ -34,6 +34,7 @@ class Inbound:
         session's identity.
     process_key: a name that the caller gives to what background processes belong to, where that outlives the session.
     turn_id: the turn's id, where the caller had to tell it before the turn; None lets the gateway make one.
+    via: the agents through whose turns a message of platform `agent` came, the first one first; empty for all others.
     """
 
     chat: ChatRef
@@ -48,6 +49,7 @@ class Inbound:
     session_id: str | None = None
     process_key: str | None = None
     turn_id: str | None = None
+    via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

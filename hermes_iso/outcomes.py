@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hermes_iso.errors import ConfigError, ModelError, TurnError
@@ -15,6 +16,8 @@ SHOWN_LENGTH = 500
 """Most characters of a guest's own word on a failure, or of a preview of a tool's arguments."""
 NAME_LENGTH = 64
 """Most characters of a tool's name."""
+STOPPED = "The turn was stopped before it had said anything."
+"""The answer of a turn that was interrupted without a word."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
@@ -39,25 +42,43 @@ def failed(error: TurnError, usage: Usage) -> Outcome:
     return Outcome(str(error), usage=usage, error=error.kind, retry_after=error.retry_after, interrupted=interrupted)
 
 
-def outcome_of(end: wire.TurnDone | wire.TurnFailed, *, usage: Usage, model_failure: ModelError | None) -> Outcome:
+def outcome_of(
+    end: wire.TurnDone | wire.TurnFailed, *, usage: Usage, model_failure: ModelError | None, told: Sequence[str] = ()
+) -> Outcome:
     """Return how a turn ended by the guest's last message. Raises TurnError.
 
     model_failure: why the turn's latest model call failed; then a failure is told in the broker's words, not the guest's.
+    told: what the user said to the running turn: the only messages of a user that it can have.
     """
     if isinstance(end, wire.TurnFailed):
         if model_failure is not None:
             raise TurnError(model_failure.kind, str(model_failure), model_failure.retry_after)
         kind = end.kind if end.kind == "bad_response" else "guest_error"
         raise TurnError(kind, shown(end.message) or "The agent's process could not finish the turn.")
-    text = clean_text(end.text)
+    text = clean_text(end.text) or (STOPPED if end.interrupted else "")
     try:
-        messages = check_history(end.messages, ("assistant", "tool"))
+        messages = _with_told(check_history(end.messages, ("assistant", "tool", "user")), told)
     except MalformedHistoryError as error:
         text = f"The agent's process ended its turn with a malformed history: messages{error.place} must {error.wanted}."
         raise TurnError("protocol", text) from error
     if not messages and text:
         messages = [{"role": "assistant", "content": text}]
     return Outcome(text, tuple(messages), usage, end.interrupted)
+
+
+def _with_told(messages: list[Message], told: Sequence[str]) -> list[Message]:
+    """Return a turn's messages with the user's own as they were really said. Raises MalformedHistoryError for a made-up one."""
+    words = iter(told)
+    checked: list[Message] = []
+    for number, message in enumerate(messages):
+        if message["role"] == "user":
+            said = next(words, None)
+            if said is None:
+                raise MalformedHistoryError(f"[{number}].role", "be assistant or tool")
+            checked.append({"role": "user", "content": clean_text(said)})
+        else:
+            checked.append(message)
+    return checked
 
 
 def translated(error: ConfigError | SandboxError) -> TurnError:

@@ -67,8 +67,13 @@ class ToolPolicy:
 
         A layer that denies the tool is named before one whose list just does not hold it.
         """
-        denying = (layer for layer in self.layers if tool in layer.deny)
-        return next(filter(None, (layer.refusal(tool, platform) for layer in (*denying, *self.layers))), "")
+        first = ""
+        for layer in self.layers:
+            said = layer.refusal(tool, platform)
+            if said and tool in layer.deny:
+                return said
+            first = first or said
+        return first
 
     def narrowed(self, layer: Layer) -> ToolPolicy:
         """Return the policy with one more layer below the others."""

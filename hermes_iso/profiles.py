@@ -35,6 +35,8 @@ from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 HERMES = "/hermes"
 WORKSPACE = "/workspace"
 HOME = "/home/agent"
+SHARED = "/shared"
+"""Where directories that agents share appear inside, each under its name."""
 SOUL = f"{HERMES}/SOUL.md"
 AGENT_DIRECTORIES: Mapping[str, str] = {
     **{
@@ -232,6 +234,11 @@ class Profile:
             os.close(file)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise self._refusal("SOUL.md", "must be a regular file with one name to be written by the agent; replace it")
+        if self.fixed_uid not in (None, status.st_uid):
+            message = (
+                f"belongs to uid {status.st_uid}, and the agent's files to {self.fixed_uid}: chown {self.fixed_uid} {path}"
+            )
+            raise self._refusal("SOUL.md", message)
         return (Bind(str(path), SOUL, writable=True, inode=status.st_ino),)
 
     def _check_unmoved(self, binds: tuple[Bind, ...]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hermes_iso import journal, sessions
 from hermes_iso.config.schema import Config
 from hermes_iso.home_lock import hold_home, make_private
+from hermes_iso.session_schema import SCHEMA
 from hermes_iso.store import Database, open_database
 
 
@@ -30,7 +31,7 @@ class AgentDatabases:
             own = self._directory / agent
             make_private(own)
             async with AsyncExitStack() as stack:
-                self.by_agent[agent] = await stack.enter_async_context(open_database(own / "sessions.db", sessions.SCHEMA))
+                self.by_agent[agent] = await stack.enter_async_context(open_database(own / "sessions.db", SCHEMA))
                 self._stacks[agent] = stack.pop_all()
 
     async def close_all_but(self, agents: Container[str]) -> None:

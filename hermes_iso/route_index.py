@@ -16,7 +16,11 @@ from hermes_iso.rules import Facts, RouteRule
 
 
 class _Group:
-    """The rules that name the same keys. `places` has, for the values of these keys, where those rules stand, in order."""
+    """The rules that name the same keys. `places` has, for the values of these keys, where those rules stand, in order.
+
+    first: where the first of them stands. pick: takes the values out of a set of facts. sets: how many sets differ in these
+    keys; a chat and its parent may lead to different rules.
+    """
 
     __slots__ = ("first", "pick", "places", "sets")
 
@@ -25,10 +29,6 @@ class _Group:
         self.pick: Callable[[Mapping[str, str | None]], Any] = itemgetter(*keys)
         self.sets = 2 if "chat_id" in keys else 1
         self.places: dict[Any, list[int]] = {}
-
-    def matching(self, facts: Facts) -> list[list[int]]:
-        """Return the places of the rules that match; a chat and its parent may lead to different ones."""
-        return [found for each in facts[: self.sets] if (found := self.places.get(self.pick(each))) is not None]
 
 
 class RouteIndex:
@@ -39,7 +39,8 @@ class RouteIndex:
         for place, rule in enumerate(rules):
             if rule.enabled:
                 match = rule.match
-                group = groups.setdefault(tuple(match), _Group(tuple(match), place))
+                keys = tuple(match)
+                group = groups.get(keys) or groups.setdefault(keys, _Group(keys, place))
                 group.places.setdefault(group.pick(match), []).append(place)
         self._groups = tuple(groups.values())
 
@@ -49,11 +50,13 @@ class RouteIndex:
         for group in self._groups:
             if best is not None and best < group.first:
                 break
-            for places in group.matching(facts):
-                if best is None or places[0] < best:
+            for each in facts[: group.sets]:
+                places = group.places.get(group.pick(each))
+                if places is not None and (best is None or places[0] < best):
                     best = places[0]
         return best
 
     def matching(self, facts: Facts) -> list[int]:
         """Return the places of all rules that match, in order."""
-        return sorted({place for group in self._groups for places in group.matching(facts) for place in places})
+        found = (group.places.get(group.pick(each), ()) for group in self._groups for each in facts[: group.sets])
+        return sorted({place for places in found for place in places})

@@ -170,7 +170,7 @@ class Router:
         platform, thread = chat.platform.lower(), chat.thread_id or ""
         user = inbound.user_id_alt or inbound.user_id or ""
         if chat.chat_type == "dm":
-            scope = self._config.dm_scope
+            scope = "per-chat" if inbound.via else self._config.dm_scope  # agents and people never meet in one session
             if scope == "main":
                 return SessionId(agent, inbound.namespace, "", MAIN_SCOPE, "", "", "")
             if scope == "per-peer" and user:
@@ -219,7 +219,7 @@ def _precedence(loser: RouteRule, winner: RouteRule, *, routes: int, places: tup
 
 
 def _describe(chat: ChatRef) -> str:
-    thread = f", thread {chat.thread_id}" if chat.thread_id else ""
+    thread = f", thread {chat.thread_id!r}" if chat.thread_id else ""
     return f"a message of {chat.platform or 'an unnamed platform'}, chat {chat.chat_id!r}{thread}"
 
 

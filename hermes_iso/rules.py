@@ -64,19 +64,14 @@ class RouteRule:
     where: str = ""
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        """The keys that it names, what says most first."""
-        return tuple(self.match)
-
-    @property
     def match(self) -> dict[str, str]:
-        """What it names, by key."""
+        """What it names, by key, what says most first."""
         return {key: value for key in KEYS if (value := getattr(self, key)) is not None}
 
     @property
     def tier(self) -> str:
         """The most specific key that it names."""
-        return self.keys[0]
+        return next(key for key in KEYS if getattr(self, key) is not None)
 
     @property
     def specificity(self) -> tuple[bool, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import trio
 
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
+from hermes_iso.broker.more import MoreBrokers
 from hermes_iso.config.schema import Config
+from hermes_iso.hooks.opening import Hooks, open_hooks
 from hermes_iso.leases import warm_ahead
 from hermes_iso.records import Records, open_records
 from hermes_iso.turns import TurnRunner
@@ -29,15 +31,22 @@ class Services:
     pool: SandboxPool
     runner: TurnRunner
     background: trio.Nursery
+    hooks: Hooks = field(default_factory=Hooks)
 
 
 @asynccontextmanager
 async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterator[Services]:
-    """Open records, model broker and pool, and begin to warm the agents' sandboxes.
+    """Open records, model broker, pool and hooks, and begin to warm the agents' sandboxes.
 
     pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
     """
     pool = pool or SandboxPool(uids=config.host_uids)
-    async with open_records(config) as records, ModelBroker() as models, pool, Background() as background:
+    async with AsyncExitStack() as stack:
+        records = await stack.enter_async_context(open_records(config))
+        models = await stack.enter_async_context(ModelBroker())
+        await stack.enter_async_context(pool)
+        hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
+        background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
-        yield Services(records, pool, TurnRunner(pool, models), background)
+        runner = TurnRunner(pool, models, hooks=hooks, more=MoreBrokers(records.sessions))
+        yield Services(records, pool, runner, background, hooks)

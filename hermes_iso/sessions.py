@@ -1,9 +1,10 @@
-"""Sessions: one turn at a time in each, in the order they came, and the history that the next turn sees.
+"""Sessions: one turn at a time in each chat, in the order they came, and the history that the next turn sees.
 
-A session's identity is the tuple of its parts (`Route.session` and the caller's own id), never its text key, because two
-chats can share a text. History lies in one database per agent that no sandbox ever sees. A turn that fails leaves no trace in
-it: the user's message and the agent's answer are stored together, in one transaction, or not at all. What a session keeps is
-bounded, and a turn reads no more of it than it uses.
+A chat's identity is the tuple of its parts (`Route.session` and the caller's own id), never its text key, because two chats
+can share a text. A chat is in one session at a time and keeps earlier ones; see `session_rows`. History lies in one database
+per agent that no sandbox ever sees. A turn that fails leaves no trace in it but its cost: the user's message and the agent's
+answer are stored together, in one transaction, or not at all. What a session keeps is bounded, and a turn reads no more of it
+than it uses.
 """
 
 from __future__ import annotations
@@ -11,46 +12,38 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import astuple, dataclass
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import astuple, dataclass, replace
+from typing import TypeVar
 
 import apsw
 import trio
 
 from hermes_iso.errors import TurnError
-from hermes_iso.history import HISTORY_COUNT, Message, clean_text, fitting, from_user, latest
-from hermes_iso.messages import Inbound
+from hermes_iso.history import Message, clean_text, from_user, latest
+from hermes_iso.messages import Inbound, Usage
 from hermes_iso.routing import Route
+from hermes_iso.session_rows import (
+    ChatKey,
+    SessionRow,
+    add_messages,
+    begin_session,
+    charge_session,
+    current_session,
+    delete_messages,
+    last_exchange,
+    next_number,
+    read_history,
+)
+from hermes_iso.session_settings import NO_SETTINGS, SessionSettings
 from hermes_iso.store import Database
 
-SCHEMA = (
-    """
-    CREATE TABLE sessions (
-        id INTEGER PRIMARY KEY, session_id TEXT NOT NULL, created_at REAL NOT NULL, agent TEXT NOT NULL,
-        namespace TEXT NOT NULL, platform TEXT NOT NULL, chat_type TEXT NOT NULL, chat_id TEXT NOT NULL,
-        thread_id TEXT NOT NULL, user_id TEXT NOT NULL, caller_id TEXT NOT NULL,
-        UNIQUE (agent, namespace, platform, chat_type, chat_id, thread_id, user_id, caller_id)
-    ) STRICT;
-    CREATE TABLE messages (
-        session INTEGER NOT NULL REFERENCES sessions (id), seq INTEGER NOT NULL, at REAL NOT NULL, turn_id TEXT NOT NULL,
-        size INTEGER NOT NULL, message TEXT NOT NULL, PRIMARY KEY (session, seq)
-    ) STRICT, WITHOUT ROWID;
-    """,
-)
-"""The scripts of sessions.db, one per version."""
-
-KEPT_COUNT = 2_000
-"""Messages that a session keeps."""
-KEPT_BYTES = 20_000_000
-"""Bytes of messages that a session keeps."""
 WAITERS = 32
-"""Turns that may wait in one session; a further one is refused."""
+"""Turns that may wait in one chat; a further one is refused."""
 BUSY_RETRY = 5.0
 """Seconds after which a refused caller may try again."""
-
-Identity: TypeAlias = tuple[str, ...]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +51,9 @@ class Turn:
     """One inbound on its way to one outbound.
 
     processes: names what its background processes belong to. history: earlier messages, oldest first, cut to what fits.
-    denied_tools: what its session takes away from what its agent is granted.
+    chat: the identity of its chat. row: its session in the database, None where the caller keeps the history itself.
+    settings: what the session has of its own; denied_tools: taken away from this turn, whatever grants them.
+    replaces: the number from which on the session's messages give way to this turn's.
     """
 
     turn_id: str
@@ -67,7 +62,11 @@ class Turn:
     session_id: str
     processes: str
     history: tuple[Message, ...] = ()
+    chat: str = ""
+    row: int | None = None
+    settings: SessionSettings = NO_SETTINGS
     denied_tools: frozenset[str] = frozenset()
+    replaces: int | None = None
 
 
 class Sessions:
@@ -75,7 +74,7 @@ class Sessions:
 
     def __init__(self, databases: Mapping[str, Database]) -> None:
         self._databases = databases
-        self._queues: dict[Identity, trio.Lock] = {}
+        self._queues: dict[str, trio.Lock] = {}
 
     @property
     def waiting(self) -> int:
@@ -83,47 +82,103 @@ class Sessions:
         return sum(queue.statistics().tasks_waiting for queue in self._queues.values())
 
     @asynccontextmanager
-    async def open(self, turn_id: str, inbound: Inbound, route: Route) -> AsyncIterator[Turn]:
-        """Hold the session's one place and give the turn to take; others of that session wait outside, first come first.
+    async def open(
+        self,
+        turn_id: str,
+        inbound: Inbound,
+        route: Route,
+        *,
+        replaces: str = "",
+        settings: SessionSettings = NO_SETTINGS,
+    ) -> AsyncIterator[Turn]:
+        """Hold the chat's one place and give the turn to take; others of that chat wait outside, first come first.
 
+        replaces: the session's last turn, when this one is to take its place once it succeeds. settings: those of a turn whose
+        caller keeps the history.
         Raises TurnError: busy when too many wait, internal when the history can't be read. Cancelling leaves the queue.
         """
-        identity = (*astuple(route.session), inbound.session_id or "")
-        async with self._place(identity):
-            yield await self._turn(turn_id, inbound, route, identity)
+        key = chat_key(inbound, route)
+        async with self._place(key):
+            yield await self._turn(turn_id, inbound, route, key, replaces=replaces, settings=settings)
 
-    async def keep(self, turn: Turn, messages: Sequence[Message]) -> None:
+    async def older(self, turn_id: str, inbound: Inbound, route: Route, kept: int) -> Turn | None:
+        """Return a turn that sees the chat's session without its last `kept` exchanges; None when there is nothing else in it.
+
+        The caller is `alone` in the chat. Raises TurnError(internal).
+        """
+        key = chat_key(inbound, route)
+
+        def select(connection: apsw.Connection) -> tuple[SessionRow, list[str]] | None:
+            row = current_session(connection, key)
+            tail = last_exchange(connection, row.id, kept) if row and kept else None
+            texts = read_history(connection, row.id, tail[0] if tail else None) if row else []
+            return (row, texts) if row and texts else None
+
+        found = await self.run(route.agent, select)
+        if found is None:
+            return None
+        row, texts = found
+        turn = Turn(turn_id, route, inbound, row.session_id, key.identity, chat=key.identity, row=row.id)
+        return _with(turn, SessionSettings.from_text(row.settings), texts)
+
+    @contextmanager
+    def alone(self, key: ChatKey) -> Iterator[None]:
+        """Hold the chat's one place if nobody else does. Raises TurnError(busy)."""
+        queue = self._queues.setdefault(key.identity, trio.Lock())
+        try:
+            queue.acquire_nowait()
+        except trio.WouldBlock:
+            text = "A turn runs in this session: wait for its answer, or stop it with /stop."
+            raise TurnError("busy", text, BUSY_RETRY) from None
+        try:
+            yield
+        finally:
+            queue.release()
+            self._forget_queue(key, queue)
+
+    def waiting_in(self, key: ChatKey) -> int:
+        """Return how many turns wait in a chat behind the one that runs."""
+        queue = self._queues.get(key.identity)
+        return queue.statistics().tasks_waiting if queue else 0
+
+    async def keep(self, turn: Turn, messages: Sequence[Message], usage: Usage = Usage()) -> None:  # noqa: B008  frozen
         """Add the user's message and the checked messages of the answer to the history, unless the caller keeps it itself.
 
         Raises TurnError(internal) when the database can't take it.
         """
-        if turn.inbound.history is not None:
+        row = turn.row
+        if row is None:
             return
-        added = [{"role": "user", "content": turn.inbound.text}, *messages]
-        texts = [clean_text(json.dumps(each, ensure_ascii=False, separators=(",", ":"))) for each in added]
-        rows = [(len(text.encode()), text) for text in texts]
-        identity = (*astuple(turn.route.session), turn.inbound.session_id or "")
+        texts = [stored_text(each) for each in ({"role": "user", "content": turn.inbound.text}, *messages)]
 
         def insert(connection: apsw.Connection) -> None:
-            session = _find(connection, identity, turn.session_id)
-            last = connection.execute("SELECT max(seq) FROM messages WHERE session = ?", (session,)).fetchall()[0][0]
-            first = 1 + (last if isinstance(last, int) else 0)
-            now = time.time()
-            connection.executemany(
-                "INSERT INTO messages (session, seq, at, turn_id, size, message) VALUES (?, ?, ?, ?, ?, ?)",
-                [(session, first + number, now, turn.turn_id, *row) for number, row in enumerate(rows)],
-            )
-            _forget_oldest(connection, session)
+            if not charge_session(connection, row, turn.session_id, usage, turns=1):
+                return
+            if turn.replaces is not None:
+                delete_messages(connection, row, turn.replaces)
+            add_messages(connection, row, next_number(connection, row), turn.turn_id, texts)
 
+        await self.run(turn.route.agent, insert)
+
+    async def charge(self, turn: Turn, usage: Usage) -> None:
+        """Note what a turn cost that failed. Raises TurnError(internal)."""
+        row = turn.row
+        if row is not None and usage.calls:
+            await self.run(
+                turn.route.agent, lambda connection: charge_session(connection, row, turn.session_id, usage, turns=0)
+            )
+
+    async def run(self, agent: str, transaction: Callable[[apsw.Connection], Result]) -> Result:
+        """Run a transaction on an agent's sessions. Raises TurnError(internal) when the database fails."""
         try:
-            await self._databases[turn.route.agent].run(insert)
+            return await self._databases[agent].run(transaction)
         except apsw.Error as error:
-            raise TurnError("internal", f"The answer could not be added to the session's history ({error}).") from error
+            raise TurnError("internal", f"The agent's sessions could not be read or written ({error}).") from error
 
     @asynccontextmanager
-    async def _place(self, identity: Identity) -> AsyncIterator[None]:
-        """Hold the one place of a session; trio's lock is fair, so those who wait get it in order."""
-        queue = self._queues.setdefault(identity, trio.Lock())
+    async def _place(self, key: ChatKey) -> AsyncIterator[None]:
+        """Hold the one place of a chat; trio's lock is fair, so those who wait get it in order."""
+        queue = self._queues.setdefault(key.identity, trio.Lock())
         if queue.statistics().tasks_waiting >= WAITERS:
             text = f"{WAITERS} messages of this chat are waiting already: wait for their answers."
             raise TurnError("busy", text, BUSY_RETRY)
@@ -131,72 +186,68 @@ class Sessions:
             async with queue:
                 yield
         finally:
-            statistics = queue.statistics()
-            if not statistics.locked and not statistics.tasks_waiting and self._queues.get(identity) is queue:
-                del self._queues[identity]
+            self._forget_queue(key, queue)
 
-    async def _turn(self, turn_id: str, inbound: Inbound, route: Route, identity: Identity) -> Turn:
+    def _forget_queue(self, key: ChatKey, queue: trio.Lock) -> None:
+        """Forget a queue that nobody is in."""
+        statistics = queue.statistics()
+        if not statistics.locked and not statistics.tasks_waiting and self._queues.get(key.identity) is queue:
+            del self._queues[key.identity]
+
+    async def _turn(
+        self, turn_id: str, inbound: Inbound, route: Route, key: ChatKey, *, replaces: str, settings: SessionSettings
+    ) -> Turn:
         """Make the turn, with its session's stored id and history, or with what the caller gave."""
-        if inbound.history is not None:
-            session_id = inbound.session_id or new_session_id()
-            history = latest(inbound.history)
-        else:
-            session_id, history = await self._stored(identity, route.agent, inbound.session_id)
+        identity = json.loads(key.identity)
         belongs = [*identity[:2], "key", inbound.process_key] if inbound.process_key else identity
-        return Turn(turn_id, route, inbound, session_id, json.dumps(belongs), tuple(history))
+        if inbound.history is not None:
+            session_id, history = inbound.session_id or new_session_id(), latest(inbound.history)
+            turn = Turn(turn_id, route, inbound, session_id, json.dumps(belongs), tuple(history), key.identity)
+            return replace(turn, settings=settings, denied_tools=settings.denied_tools)
 
-    async def _stored(self, identity: Identity, agent: str, session_id: str | None) -> tuple[str, list[Message]]:
-        """Return a session's id, made now if it is new, and its latest messages."""
+        def select(connection: apsw.Connection) -> tuple[SessionRow, list[str], int | None]:
+            row = current_session(connection, key)
+            if row is None:
+                return begin_session(connection, key, inbound.session_id or new_session_id()), [], None
+            last = last_exchange(connection, row.id) if replaces else None
+            first = last[0] if last is not None and last[1] == replaces else None
+            return row, read_history(connection, row.id, first), first
 
-        def select(connection: apsw.Connection) -> tuple[str, list[str]]:
-            session = _find(connection, identity, session_id or new_session_id())
-            named = connection.execute("SELECT session_id FROM sessions WHERE id = ?", (session,)).fetchall()
-            sizes = connection.execute(
-                "SELECT size FROM messages WHERE session = ? ORDER BY seq DESC LIMIT ?", (session, HISTORY_COUNT)
-            ).fetchall()
-            count = fitting(int(str(size)) for (size,) in sizes)
-            rows = connection.execute(
-                "SELECT message FROM messages WHERE session = ? ORDER BY seq DESC LIMIT ?", (session, count)
-            ).fetchall()
-            return str(named[0][0]), [str(message) for (message,) in reversed(rows)]
+        row, texts, first = await self.run(route.agent, select)
+        turn = Turn(turn_id, route, inbound, row.session_id, json.dumps(belongs), chat=key.identity, row=row.id, replaces=first)
+        return _with(turn, SessionSettings.from_text(row.settings), texts)
 
-        try:
-            name, texts = await self._databases[agent].run(select)
-        except apsw.Error as error:
-            raise TurnError("internal", f"The session's history could not be read ({error}).") from error
-        return name, from_user([json.loads(text) for text in texts])
+
+def _with(turn: Turn, settings: SessionSettings, texts: Sequence[str]) -> Turn:
+    """Return a turn with what its session has stored."""
+    history = tuple(from_user([json.loads(text) for text in texts]))
+    return replace(turn, history=history, settings=settings, denied_tools=settings.denied_tools)
+
+
+def chat_key(inbound: Inbound, route: Route) -> ChatKey:
+    """Return which chat a message belongs to, and whose it is.
+
+    The chats of one person in one place differ in the caller's own id alone. In a direct chat the session does not name the
+    person, so the scope does: a client that speaks for several people must not show one the sessions of another.
+    """
+    session = astuple(route.session)
+    direct = inbound.chat.chat_type == "dm"
+    sender = (inbound.user_id_alt or inbound.user_id or "") if direct else ""
+    identity, scope = (*session, inbound.session_id or ""), (*session, sender)
+    return ChatKey(_text(identity), _text(scope), route.session.namespace)
+
+
+def _text(parts: tuple[str, ...]) -> str:
+    """Return a tuple as text: two texts are equal only when the tuples are. Half a surrogate, which UTF-8 lacks, is escaped."""
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return text if clean_text(text) == text else json.dumps(parts, separators=(",", ":"))
+
+
+def stored_text(message: Message) -> str:
+    """Return a message as it is stored."""
+    return clean_text(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
 
 
 def new_session_id() -> str:
     """Return a fresh session id in Hermes' form: when it began, in UTC, and eight hexadecimal digits."""
     return f"{time.strftime('%Y%m%d_%H%M%S', time.gmtime())}_{secrets.token_hex(4)}"
-
-
-def _find(connection: apsw.Connection, identity: Identity, session_id: str) -> int:
-    """Return the row of a session, made with `session_id` if there is none."""
-    connection.execute(
-        "INSERT OR IGNORE INTO sessions (agent, namespace, platform, chat_type, chat_id, thread_id, user_id, caller_id,"
-        " session_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*identity, session_id, time.time()),
-    )
-    rows = connection.execute(
-        "SELECT id FROM sessions WHERE agent = ? AND namespace = ? AND platform = ? AND chat_type = ? AND chat_id = ?"
-        " AND thread_id = ? AND user_id = ? AND caller_id = ?",
-        identity,
-    ).fetchall()
-    return int(str(rows[0][0]))
-
-
-def _forget_oldest(connection: apsw.Connection, session: int) -> None:
-    """Delete what a session has too much of, the oldest turns first and whole, so that it begins with a user's message."""
-    connection.execute(
-        """
-        WITH newest AS (
-            SELECT seq, turn_id, count(*) OVER newer AS count, sum(size) OVER newer AS bytes
-            FROM messages WHERE session = :session WINDOW newer AS (ORDER BY seq DESC)
-        ), last AS (SELECT turn_id FROM newest WHERE count > :count OR bytes > :bytes ORDER BY seq DESC LIMIT 1)
-        DELETE FROM messages WHERE session = :session
-            AND seq <= (SELECT max(seq) FROM newest WHERE turn_id = (SELECT turn_id FROM last))
-        """,
-        {"session": session, "count": KEPT_COUNT, "bytes": KEPT_BYTES},
-    )

@@ -40,11 +40,12 @@ def delegation(work: Work, run: RunWork, budget: StepsLeft) -> DelegateBroker:
         names = {"child": child.turn.turn_id, "number": number, "depth": child.depth}
         await work.log.add("delegated", tools=len(child.tools), **names)
         await child.log.add("began_as_subagent", parent=work.turn.turn_id, number=number, depth=child.depth)
+        outcome = None
         try:
             outcome = await run(child)
-        except BaseException:
-            await work.log.add_last("subagent_cancelled", **names)
-            raise
+        finally:
+            if outcome is None:
+                await work.log.add_last("subagent_cancelled", **names)
         await work.log.add("subagent_ended", error=outcome.error, model_calls=outcome.usage.calls, **names)
         return outcome
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from hermes_iso.tool_spec import ToolSpec, array, flag, number, struct, text
 from hermes_iso.tool_specs_delegation import DELEGATE_TASK
+from hermes_iso.tool_specs_messages import SEND_MESSAGE
+from hermes_iso.tool_specs_sessions import SESSION_SEARCH
+from hermes_iso.tool_specs_skills import SKILL_VIEW, SKILLS_LIST
 from hermes_iso.toolsets import KNOWN_TOOLS, TOOL_PROFILES, TOOLSETS, tools_named
 
 __all__ = ["KNOWN_TOOLS", "TOOLS", "TOOLSETS", "TOOL_PROFILES", "ToolSpec", "tools_named"]
@@ -190,6 +193,10 @@ TOOLS: Mapping[str, ToolSpec] = {
         _MEMORY,
         _TODO,
         DELEGATE_TASK,
+        SESSION_SEARCH,
+        SEND_MESSAGE,
+        SKILLS_LIST,
+        SKILL_VIEW,
     )
 }
 """Name to spec, in the order in which they are offered."""

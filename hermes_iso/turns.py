@@ -7,15 +7,17 @@ returns or raises.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 import structlog
 import trio
 
-from hermes_iso.broker.door import ModelDoor, Models
+from hermes_iso.broker.door import Hooks, ModelDoor, Models, ToolHooks
 from hermes_iso.errors import ConfigError, TurnError
-from hermes_iso.exchange import exchange
+from hermes_iso.exchange import MoreBrokers, exchange
 from hermes_iso.leases import Leash, PoolLike
 from hermes_iso.outcomes import Outcome, failed, outcome_of, translated
 from hermes_iso.subagents import delegation
@@ -32,19 +34,34 @@ PLACE_TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Running:
-    """A turn that runs, what can end it, and its way to the model."""
+    """A turn that runs, what others can do to it, and its way to the model."""
 
     work: Work
     leash: Leash
     door: ModelDoor
 
 
+def _none(work: Work) -> Mapping[str, NoReturn]:  # noqa: ARG001  # the form of MoreBrokers
+    """Make no further broker."""
+    return {}
+
+
 class TurnRunner:
     """Runs turns; one per gateway, any number at once."""
 
-    def __init__(self, pool: PoolLike, models: Models, *, interrupt_grace: float = INTERRUPT_GRACE) -> None:
+    def __init__(
+        self,
+        pool: PoolLike,
+        models: Models,
+        *,
+        hooks: Hooks | None = None,
+        more: MoreBrokers = _none,
+        interrupt_grace: float = INTERRUPT_GRACE,
+    ) -> None:
         self._pool = pool
         self._models = models
+        self._hooks = hooks or Hooks()
+        self._more = more
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
         self._stopped = False
@@ -59,12 +76,25 @@ class TurnRunner:
         """Return how many turns of an agent run now."""
         return sum(each.work.agent.id == agent for each in self._running)
 
-    def interrupt(self, agent: str, session_id: str) -> int:
-        """Ask the turns of a session to stop soon; one that goes on is ended after its grace. Returns how many."""
-        found = [each for each in self._running if (each.work.agent.id, each.work.turn.session_id) == (agent, session_id)]
-        for each in found:
-            each.leash.interrupt.set()
-        return len(found)
+    def works(self) -> list[Work]:
+        """Return the turns that run now, with what each has."""
+        return [each.work for each in self._running]
+
+    def interrupt(self, turn_id: str) -> None:
+        """Ask a turn to stop soon; one that goes on is ended after its grace, and one without a process at once."""
+        for each in self._running:
+            if each.work.turn.turn_id == turn_id:
+                each.leash.interrupt.set()
+                if not each.leash.leased:
+                    each.leash.scope.cancel()
+
+    async def steer(self, turn_id: str, text: str) -> bool:
+        """Say something to a turn as its user; returns whether it was taken in before the turn's end.
+
+        Raises TurnError: busy when the turn was told too much, too_long.
+        """
+        found = next((each for each in self._running if each.work.turn.turn_id == turn_id), None)
+        return found is not None and await found.leash.steering.say(text)
 
     def stop(self) -> None:
         """End every turn that runs, and refuse those that would begin."""
@@ -85,7 +115,8 @@ class TurnRunner:
         """Take a turn to its end."""
         began = trio.current_time()
         deadline = leash.scope.deadline
-        door = ModelDoor(models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log)
+        hooks = ToolHooks(self._hooks, work.turn)
+        door = ModelDoor(models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log, hooks=hooks)
         running = _Running(work, leash, door)
         self._running.add(running)
         outcome = None
@@ -93,6 +124,7 @@ class TurnRunner:
             outcome = await self._supervise(running)
         finally:
             self._running.discard(running)
+            leash.steering.close()
             if outcome is None:
                 await work.log.add_last("cancelled", seconds=round(trio.current_time() - began, 4))
         await work.log.add(
@@ -130,12 +162,12 @@ class TurnRunner:
         """Lease a process, exchange, and judge how it ended. The confinement is made from the files as they stand now."""
         work, door, leash = running.work, running.door, running.leash
         confinement = work.agent.confinement()
-        delegates = delegation(work, partial(self._run_below, running), door)
+        brokers = {**self._more(work), "delegate": delegation(work, partial(self._run_below, running), door)}
         leash.wait_for_place()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
             leash.take_place()
-            end = await exchange(work, lease, door=door, delegation=delegates, leash=leash)
-        return outcome_of(end, usage=door.usage, model_failure=door.failure)
+            end = await exchange(work, lease, door=door, brokers=brokers, leash=leash)
+        return outcome_of(end, usage=door.usage, model_failure=door.failure, told=leash.steering.taken)
 
     def _why_ended(self, running: _Running) -> TurnError:
         """Return why a turn was ended from outside."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from hermes_iso.agents import Agent, Allowance
 from hermes_iso.errors import TurnError
@@ -25,6 +26,22 @@ def command_environment(agent: Agent) -> dict[str, str]:
     }
 
 
+class Broker(Protocol):
+    """Answers one broker method of a turn; it checks by itself whether the turn may ask that."""
+
+    async def answer(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Return what the guest is told. Raises TurnError, SandboxError."""
+
+
+class NoMailbox:
+    """Takes no message: what a turn has that may not write to other agents."""
+
+    async def answer(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002  # the form of a Broker
+        """Raise TurnError(not_granted)."""
+        raise TurnError("not_granted", "Writing to agents is the tool send_message's, which this turn is not granted.")
+
+
+NO_MAILBOX = NoMailbox()
 _NOTHING = ToolPolicy((Layer("session", allow=frozenset()),))
 
 
@@ -33,7 +50,7 @@ class Work:
     """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told.
 
     policy: all layers that decided about the tools. allowance: the subagents that are left to it. depth: 0, or how many turns
-    above it delegated.
+    above it delegated. mailbox: takes what it writes to other agents.
     """
 
     turn: Turn
@@ -44,19 +61,23 @@ class Work:
     policy: ToolPolicy = _NOTHING
     allowance: Allowance = field(default_factory=lambda: Allowance(0))
     depth: int = 0
+    mailbox: Broker = NO_MAILBOX
 
     @staticmethod
-    def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
+    def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog, mailbox: Broker = NO_MAILBOX) -> Work:
         """Return the work of a turn with the tools that all layers of its policy grant on this platform.
 
-        Raises TurnError(no_tools) when that is none.
+        mailbox: takes what it writes to other agents, if it is granted that. Raises TurnError(no_tools).
         """
         policy = agent.policy.narrowed(Layer("session", deny=turn.denied_tools))
-        tools, platform = _granted(turn, policy), turn.route.reply_to.platform
+        tools, platform = _granted(turn, agent, policy), turn.route.reply_to.platform
         if not tools:
-            how = f"`hermes-iso policy explain {agent.id}` says why"
-            raise TurnError("no_tools", f"Agent {agent.id} is granted no tool on {platform}, so it takes no turn there: {how}.")
-        return Work(turn, agent, tools, one_at_a_time(relay), log, policy, Allowance(agent.subagents.max_children))
+            where = f"in this session on {platform}" if turn.denied_tools else f"on {platform}"
+            how = "/tools lists them" if turn.denied_tools else f"`hermes-iso policy explain {agent.id}` says why"
+            raise TurnError("no_tools", f"Agent {agent.id} is granted no tool {where}, so it takes no turn there: {how}.")
+        mailbox = mailbox if any(tool.name == "send_message" for tool in tools) else NO_MAILBOX
+        allowance = Allowance(agent.subagents.max_children)
+        return Work(turn, agent, tools, one_at_a_time(relay), log, policy, allowance, mailbox=mailbox)
 
     def below(self, turn: Turn, agent: Agent, *, layer: Layer, relay: Relay) -> Work:
         """Return the work of a turn that this one delegated: it has this one's policy, narrowed, and its allowance.
@@ -64,11 +85,16 @@ class Work:
         Raises TurnError(no_tools).
         """
         policy = self.policy.narrowed(layer)
-        tools = _granted(turn, policy)
+        tools = _granted(turn, agent, policy)
         if not tools:
             yours = ", ".join(tool.name for tool in self.tools)
             raise TurnError("no_tools", f"Nothing that was asked for a subagent is granted to it: ask for others of {yours}.")
         return Work(turn, agent, tools, relay, self.log.below(turn.turn_id), policy, self.allowance, self.depth + 1)
+
+    @staticmethod
+    def without_tools(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
+        """Return the work of a turn that only thinks: no tool is offered to it, whatever the policy grants."""
+        return Work(turn, agent, (), relay, log)
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""
@@ -98,6 +124,6 @@ class Work:
         }
 
 
-def _granted(turn: Turn, policy: ToolPolicy) -> tuple[ToolSpec, ...]:
+def _granted(turn: Turn, agent: Agent, policy: ToolPolicy) -> tuple[ToolSpec, ...]:
     """Return the tools of a turn."""
-    return tuple(TOOLS[name] for name in policy.grant(TOOLS, turn.route.reply_to.platform))
+    return tuple(TOOLS[name] for name in policy.grant(agent.offered, turn.route.reply_to.platform))

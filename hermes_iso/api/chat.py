@@ -34,7 +34,7 @@ class ChatCompletions:
         caller: Caller = scope["state"]["caller"]
         path_agent = self._directory.agent_of_path(caller, scope["path_params"].get("agent"))
         request = await self._parse(await read_body(receive, scope["headers"]))
-        inbound = self._inbound(scope, caller, path_agent, request)
+        inbound = await self._inbound(scope, caller, path_agent, request)
         assert inbound.agent is not None
         head = Head(
             turn_id=inbound.turn_id or "",
@@ -57,7 +57,7 @@ class ChatCompletions:
             return parse_content(content)
         return await trio.to_thread.run_sync(parse_content, content, limiter=self._parsers)
 
-    def _inbound(self, scope: Scope, caller: Caller, path_agent: str | None, request: ChatRequest) -> Inbound:
+    async def _inbound(self, scope: Scope, caller: Caller, path_agent: str | None, request: ChatRequest) -> Inbound:
         """Return the message for the line, its agent chosen."""
         headers = scope["headers"]
         named = hermes_header(headers, "X-Hermes-Session-Id")
@@ -73,7 +73,7 @@ class ChatCompletions:
             text=request.text,
             platform_id=turn_id,
             user_id=user_id,
-            agent=self._directory.choose(caller, path_agent, asked, request.model),
+            agent=await self._directory.choose(caller, path_agent, asked, request.model),
             namespace=caller.name,
             history=None if named else request.history,
             instructions=request.instructions,

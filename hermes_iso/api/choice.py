@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from hermes_iso.api.auth import Caller
@@ -29,6 +29,9 @@ class ApiLine(Protocol):
 
     async def handle(self, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
         """Take one message through the line."""
+
+    async def select_agent(self, inbound: Inbound, among: Collection[str]) -> str:
+        """Return who takes a message that names nobody, by routes and hooks. Raises RouteRejectedError."""
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells."""
@@ -61,7 +64,7 @@ class Directory:
                 raise ApiError(404, f"There is no agent {agent[:80]!r} here.", code="agent_not_found")
         return agent
 
-    def choose(self, caller: Caller, path_agent: str | None, asked: Inbound, model: str) -> str:
+    async def choose(self, caller: Caller, path_agent: str | None, asked: Inbound, model: str) -> str:
         """Return who answers: the path's agent, else the key's only one, else by route, else by `model`, else the default.
 
         asked: the chat and user that the caller's headers name, as routes see them.
@@ -72,7 +75,7 @@ class Directory:
         if api is not None and api.strict_model and model not in self._config.agents:
             text = f"The model {model[:80]!r} is no agent here, and api_server.extra.strict_model is on."
             raise ApiError(404, text, code="model_not_found", param="model")
-        agent = path_agent or caller.only_agent or self._by_route(asked, model)
+        agent = path_agent or caller.only_agent or await self._by_route(caller, asked, model)
         self._check_allowed(caller, agent)
         return agent
 
@@ -85,12 +88,15 @@ class Directory:
         except RouteRejectedError as error:
             raise ApiError(404, _sentence(str(error)), code="agent_not_found") from error
 
-    def _by_route(self, asked: Inbound, model: str) -> str:
-        """Return the agent by the routes, else by the model's name, else the default."""
+    async def _by_route(self, caller: Caller, asked: Inbound, model: str) -> str:
+        """Return the agent by the routes, else by the model's name, else the default.
+
+        What a hook says counts before a route or the default, among the agents that the caller may use anyhow.
+        """
         if self._line.router.decide(asked).place is None and model in self._config.agents:
             return model
         try:
-            return self._line.router.route(asked).agent
+            return await self._line.select_agent(asked, self.agents(caller))
         except RouteRejectedError as error:
             raise ApiError(404, _sentence(str(error)), code="agent_not_found") from error
 

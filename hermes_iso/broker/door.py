@@ -10,8 +10,11 @@ from hermes_iso.agents import Agent
 from hermes_iso.broker.budgets import Budget, check_messages
 from hermes_iso.broker.calls import ModelAnswer, ModelCall, OfferedTool, OfflineFacts, OnText
 from hermes_iso.errors import ModelError
+from hermes_iso.hooks.tool_hooks import Hooks, ToolHooks
 from hermes_iso.journal import TurnLog
 from hermes_iso.messages import Usage
+
+__all__ = ["Hooks", "ModelDoor", "Models", "ToolHooks"]
 
 
 class Models(Protocol):
@@ -38,16 +41,26 @@ class SubagentModels:
 class ModelDoor:
     """Answers the broker method `model` for one turn. `deadline` is by trio's clock.
 
-    failure: why the latest call failed; None when it did not.
+    failure: why the latest call failed; None when it did not. hooks: who may refuse what a model's answer calls for.
     """
 
-    def __init__(self, models: Models, *, agent: Agent, tools: tuple[OfferedTool, ...], deadline: float, log: TurnLog) -> None:
+    def __init__(
+        self,
+        models: Models,
+        *,
+        agent: Agent,
+        tools: tuple[OfferedTool, ...],
+        deadline: float,
+        log: TurnLog,
+        hooks: ToolHooks,
+    ) -> None:
         self.failure: ModelError | None = None
         self._models = models
         self._agent = agent
         self._tools = tools
         self._deadline = deadline
         self._log = log
+        self.hooks = hooks
         self._budget = Budget(max_iterations=agent.max_iterations)
 
     @property
@@ -81,7 +94,7 @@ class ModelDoor:
             completion_tokens=answer.usage.completion_tokens,
             finish_reason=answer.finish_reason,
         )
-        return {"message": answer.message, "finish_reason": answer.finish_reason}
+        return {"message": await self.hooks.without_refused(answer.message), "finish_reason": answer.finish_reason}
 
     def _call(self, params: dict[str, Any]) -> ModelCall:
         """Return the call: settings and tools are the gateway's."""

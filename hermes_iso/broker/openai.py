@@ -44,6 +44,8 @@ def openai_body(call: ModelCall, *, with_usage: bool = True) -> JsonObject:
     body: JsonObject = {"model": call.settings.model, "messages": call.messages, "stream": True}
     if with_usage:
         body["stream_options"] = {"include_usage": True}
+    if call.settings.reasoning:
+        body["reasoning_effort"] = call.settings.reasoning
     if call.tools:
         body["tools"] = [
             {

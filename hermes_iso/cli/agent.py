@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cyclopts import App
@@ -11,7 +12,9 @@ from hermes_iso.cli.agent_edit import add_edits
 from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
 from hermes_iso.config.schema import Config
-from hermes_iso.tools import KNOWN_TOOLS, TOOLS
+from hermes_iso.profiles import SHARED
+from hermes_iso.tools import KNOWN_TOOLS
+from hermes_iso_sandbox import Bind
 
 
 def add_commands(app: App) -> None:
@@ -36,15 +39,17 @@ def list_agents(*, as_json: JsonOption = False, home: HomeOption = None) -> int:
     rows: list[tuple[str, ...]] = [("AGENT", "MODEL", "TOOLS", "ENGINE", "HOME", "")]
     for a in agents:
         state = "served (default)" if a["default"] else "served"
-        rows.append((a["id"], model_text(a), _tools_text(a["tools"]), a["engine"], a["home"], state))
+        rows.append(
+            (a["id"], model_text(a), _tools_text(a["tools"], config.agents[a["id"]].offered), a["engine"], a["home"], state)
+        )
     rows += [(agent, "-", "-", "-", "-", f"not served: {reason}") for agent, reason in others.items()]
     print_table(rows)
     return 0
 
 
-def _tools_text(names: list[str]) -> str:
-    """Return how many tools are granted, in a word."""
-    return "all" if len(names) == len(TOOLS) else f"{len(names)} of {len(TOOLS)}" if names else "none"
+def _tools_text(names: Sequence[str], offered: Sequence[str]) -> str:
+    """Return how many of the tools that are offered are granted, in a word."""
+    return "all" if len(names) == len(offered) else f"{len(names)} of {len(offered)}" if names else "none"
 
 
 def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) -> int:
@@ -57,7 +62,10 @@ def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) 
     lists = {key: ", ".join(agent[key]) or "-" for key in ("tools", "tools_not_offered", "env_visible", "env_held")}
     words = {key: "yes" if agent[key] else "no" for key in ("default", "allow_soul_edit")}
     subagents = ", ".join(f"{key} {value}" for key, value in agent["subagents"].items() if value is not None)
-    shown = {**agent, **lists, **words, "model": model_text(agent), "subagents": subagents}
+    shared = ", ".join(f"{each['name']} ({each['mode']}) {each['path']}" for each in agent["shared_paths"]) or "-"
+    messages = ", ".join(f"{key} {' '.join(names)}" for key, names in agent["messages"].items() if names) or "-"
+    between = {"shared_paths": shared, "messages": messages}
+    shown = {**agent, **lists, **words, **between, "model": model_text(agent), "subagents": subagents}
     rows: list[tuple[str, ...]] = [
         (f"{key}:", str(value)) for key, value in shown.items() if key not in ("limits", "enforced", "not_bounded")
     ]
@@ -78,10 +86,12 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
         "home": str(agent.profile.home),
         "workspace": str(agent.profile.workspace),
         "cwd": agent.profile.cwd,
-        "tools": list(agent.policy.grant(TOOLS)),
+        "tools": list(agent.policy.grant(agent.offered)),
         "tools_not_offered": _not_offered(agent),
         "subagents": _subagents(agent),
         "allow_soul_edit": agent.profile.soul_writable,
+        "shared_paths": [_shared(bind) for bind in agent.profile.binds if bind.target.startswith(f"{SHARED}/")],
+        "messages": {"to": list(agent.contacts.to), "from": list(agent.contacts.senders)},
         "env_visible": list(agent.profile.env_visible),
         "env_held": list(agent.profile.env_held),
         **bounds,
@@ -94,10 +104,16 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
     }
 
 
+def _shared(bind: Bind) -> dict[str, str]:
+    """Return a directory that the agent shares with others."""
+    name = bind.target.removeprefix(f"{SHARED}/")
+    return {"name": name, "path": bind.source, "mode": "rw" if bind.writable else "ro"}
+
+
 def _not_offered(agent: Agent) -> list[str]:
     """Return what the agent's lists grant and its engine does not have; nothing where no list names any tool."""
     listed = any(layer.allow is not None or layer.profile is not None for layer in agent.policy.layers)
-    return [name for name in sorted(KNOWN_TOOLS - TOOLS.keys()) if listed and not agent.policy.refusal(name)]
+    return [name for name in sorted(KNOWN_TOOLS - {*agent.offered}) if listed and not agent.policy.refusal(name)]
 
 
 def _subagents(agent: Agent) -> dict[str, Any]:

@@ -69,6 +69,20 @@ async def ask_gateway(home: Path, ask: Callable[[AdminClient], Awaitable[Result]
     return await ask(client)
 
 
+async def gateway_state(home: Path) -> dict[str, Any] | None:
+    """Return what `doctor` tells of the gateway that runs on a home, or None where none does. Raises UsageError."""
+    client = await find_gateway(home)
+    found = None if client is None else await client.operate("status")
+    return found and {key: found[key] for key in ("pid", "uptime_s", "generation", "reload_on_change", "last_reload")}
+
+
+def gateway_text(found: dict[str, Any] | None) -> str:
+    """Return that as a person reads it."""
+    if found is None:
+        return "gateway: none runs on this home"
+    return f"gateway: pid {found['pid']} serves generation {found['generation']}{_reload_text(found)}"
+
+
 def print_change(change: dict[str, Any]) -> None:
     """Print what a reload changed, for a person."""
     parts = [f"{what} {', '.join(names)}" for what, names in change["agents"].items() if names]
@@ -101,7 +115,7 @@ async def _status(home: Path, watch: bool, as_json: bool) -> None:
 
 def _print_status(found: dict[str, Any]) -> None:
     """Print one status for a person."""
-    pool = found["pool"]
+    pool, hooks = found["pool"], found["hooks"]
     rows: list[tuple[str, ...]] = [
         ("gateway:", f"pid {found['pid']}, up {_span(found['uptime_s'])}, {'draining' if found['draining'] else 'serving'}"),
         ("home:", found["home"]),
@@ -109,6 +123,9 @@ def _print_status(found: dict[str, Any]) -> None:
         ("turns:", _turns(found)),
         ("sandboxes:", f"{pool['sandboxes']}, with {pool['processes']} background processes"),
     ]
+    if hooks["hooks"]:
+        fared = f"{hooks['answered']} answers, {hooks['failed']} failures, {hooks['left_out']} left out"
+        rows.append(("hooks:", f"{hooks['hooks']}, {fared}"))
     for agent in found["agents"]:
         default = " (default)" if agent["default"] else ""
         rows.append((f"agent {agent['id']}:", f"{agent['turns']} running{default}"))

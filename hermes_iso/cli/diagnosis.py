@@ -9,7 +9,7 @@ from typing import Any
 
 from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.machine import home_checks, machine_checks, trial_check
-from hermes_iso.cli.options import print_table, warnings_of
+from hermes_iso.cli.options import hooks_of, print_table, warnings_of
 from hermes_iso.config.load import load_config
 from hermes_iso.errors import ConfigError
 from hermes_iso_sandbox.capability import Capabilities
@@ -37,10 +37,11 @@ def examine(home: Path) -> dict[str, Any]:
 def _examine_config(home: Path) -> tuple[dict[str, Any], range]:
     """Return what is told of the config, and the host uids of its sandboxes."""
     uids = HOST_UIDS
-    found: dict[str, Any] = {"home": str(home), "ok": True, "problems": [], "warnings": [], "agents": {}}
+    found: dict[str, Any] = {"home": str(home), "ok": True, "problems": [], "warnings": [], "agents": {}, "hooks": []}
     try:
         config = load_config(home, os.environ)
         found["warnings"] = warnings_of(config)
+        found["hooks"] = [{"hook": str(hook), "events": sorted(hook.events)} for hook in hooks_of(config)]
         uids = config.host_uids
         for agent in config.agents.values():
             visible, held = agent.profile.env_visible, agent.profile.env_held
@@ -68,6 +69,9 @@ def print_report(report: dict[str, Any]) -> None:
     rows += [("config", "warning", warning) for warning in config["warnings"]]
     for agent, names in config["agents"].items():
         rows += [(f".env of {agent}", what, ", ".join(names[f"env_{what}"]) or "-") for what in ("visible", "held")]
+    rows += [
+        ("hook", "found", f"{each['hook']}: {', '.join(each['events']) or 'names its events'}") for each in config["hooks"]
+    ]
     rows += [("limit", *row) for row in limit_rows(report)]
     print_table(rows)
     for what, how in report["not_bounded"].items():

@@ -17,6 +17,8 @@ from hermes_iso.config.load import load_config
 from hermes_iso.config.problems import suggestion
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import UsageError
+from hermes_iso.hooks.hook import Hook
+from hermes_iso.hooks.installed import find_installed
 
 HomeOption = Annotated[
     str | None,
@@ -67,6 +69,11 @@ def warnings_of(config: Config) -> list[str]:
         *(f"agent {agent} is not served: {reason}" for agent, reason in config.not_served.items()),
         *(f"platform {name} is not served: this version has no adapter for it" for name in config.unserved_platforms),
     ]
+
+
+def hooks_of(config: Config) -> tuple[Hook, ...]:
+    """Return the hooks that a gateway would call, in order: those of installed packages, then the home's."""
+    return (*find_installed(), *config.hooks)
 
 
 def print_json(value: Any) -> None:

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from hermes_iso.cli.options import HomeOption, JsonOption, print_json, read_config, say
+from hermes_iso.cli.options import HomeOption, JsonOption, hooks_of, print_json, read_config, say
 from hermes_iso.config.known import PLATFORMS
 from hermes_iso.config.problems import possible
 from hermes_iso.errors import UsageError
+from hermes_iso.hooks.installed import choosing
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.routing import Router
 
@@ -75,7 +76,8 @@ def explain(
         )
     if not stdin and platform is None:
         raise UsageError("Which platform the message comes from is missing: give --platform NAME, or --stdin.")
-    router = Router(read_config(home))
+    config = read_config(home)
+    router = Router(config)
     if stdin:
         return _explain_lines(router)
     answer = router.explain(make_inbound(given)).as_json()
@@ -83,6 +85,8 @@ def explain(
         print_json(answer)
     else:
         _print_answer(answer)
+        for hook in choosing(hooks_of(config)):
+            print(f"hook:        {hook} may name another agent for such a message; it is not asked here")
     return 0
 
 

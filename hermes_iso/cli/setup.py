@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Annotated
 
+import trio
 from cyclopts import App, Parameter
 
+from hermes_iso.cli.control import gateway_state, gateway_text
 from hermes_iso.cli.demo import own_command
 from hermes_iso.cli.diagnosis import examine, print_report
 from hermes_iso.cli.exits import UNSUPPORTED, USAGE
@@ -56,9 +58,10 @@ def check(*, home: HomeOption = None) -> int:
 def doctor(*, as_json: JsonOption = False, home: HomeOption = None) -> int:
     """Say what this machine permits, what is bounded and what is not. Exit 0 when a gateway can run here, else 3."""
     where = find_home(home)
-    report = examine(where)
+    report = {**examine(where), "gateway": trio.run(gateway_state, where)}
     if as_json:
         print_json(report)
     else:
         print_report(report)
+        print(gateway_text(report["gateway"]))
     return 0 if report["ok"] else UNSUPPORTED

@@ -6,11 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from hermes_iso.config.between_shapes import MessagesShape, SharedPathShape
 from hermes_iso.config.egress_shapes import AgentEgressShape
 from hermes_iso.config.hermes_shapes import ModelShape
 from hermes_iso.config.shapes import Seconds, Shape, Switch, Texts, as_mapping, as_tools, not_nothing
 from hermes_iso.config.sizes import size_reader
 from hermes_iso_sandbox.confinement import Limits
+
+__all__ = [
+    "AgentShape",
+    "MessagesShape",
+    "OverlayModelShape",
+    "SandboxShape",
+    "SharedPathShape",
+    "SubagentsShape",
+    "ToolsShape",
+]
 
 
 class OverlayModelShape(ModelShape):
@@ -73,8 +84,11 @@ class AgentShape(Shape):
     personality: str | None = None
     home_dir: str | None = None
     engine: Literal["native"] = "native"
+    admins: Texts = Field(default_factory=list)
     tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None
     subagents: SubagentsShape = Field(default_factory=SubagentsShape)
     allow_soul_edit: Switch = False
     egress: AgentEgressShape = Field(default_factory=AgentEgressShape)
     sandbox: SandboxShape = Field(default_factory=SandboxShape)
+    shared_paths: list[SharedPathShape | None] = Field(default_factory=list)
+    messages: MessagesShape = Field(default_factory=MessagesShape)

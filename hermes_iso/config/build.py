@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
+from hermes_iso.config.between import read_between
 from hermes_iso.config.egress import read_egress
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.live_gateway import live_gateway
+from hermes_iso.config.people import command_rules
 from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
@@ -35,13 +37,23 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
-    profiles = build_profiles(sources, root, home_map.homes, spelled=home_map.spelled, referred=referred, problems=problems)
+    between = read_between(home_map)
+    profiles = build_profiles(
+        sources,
+        root,
+        home_map.homes,
+        spelled=home_map.spelled,
+        referred=referred,
+        shared=between.shared,
+        problems=problems,
+    )
     maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
     agents = {
         name: maker.make(
             source,
             replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name)),
             Names((source.env.values, root.env.values, environ)),
+            contacts=between.contacts.get(name),
         )
         for name, source in sources.items()
     }
@@ -68,6 +80,8 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         ),
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
+        command_rules=command_rules(document, problems=problems),
+        hook_timeout=home_map.ours.gateway.hook_timeout,
         host_uids=home_map.ours.gateway.host_uids,
         reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),

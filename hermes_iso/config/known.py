@@ -41,6 +41,8 @@ PLATFORMS = ADAPTED | frozenset(
         " photon raft local cli",
     )
 )
+TOOL_PLATFORMS = PLATFORMS | {"agent"}
+"""Platforms that a list of tools can be for: also that of agents that write to each other, which no route can name."""
 PLATFORM_SECRETS = {
     "telegram": "TELEGRAM_BOT_TOKEN",
     "discord": "DISCORD_BOT_TOKEN",
@@ -59,7 +61,6 @@ NOT_BUILT = (
     ("agents", "*", "secrets"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
-    ("agents", "*", "shared_paths"),
 )
 """Key paths that a later version has; `*` stands for any key or place in a list."""
 

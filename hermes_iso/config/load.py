@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from hermes_iso.config.build import build_config
 from hermes_iso.config.homes import HomeMap
+from hermes_iso.config.hook_files import find_hook_files
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_keys import read_root_keys
 from hermes_iso.config.routes import read_rules
@@ -32,5 +34,6 @@ def load_config(home: Path, environ: Mapping[str, str], *, text: str | None = No
     ours, rules = read_root_keys(document, problems), read_rules(document, problems)
     homes = HomeMap(spelled, document, ours, rules, problems)
     config = build_config(homes, environ)
+    config = replace(config, hooks=find_hook_files(config.home, problems), warnings=tuple(problems.warnings))
     problems.raise_if_any()
     return config

@@ -7,6 +7,7 @@ no key goes to a host that it was not written for.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,9 @@ from hermes_iso.config.problems import ProblemList, suggestion
 from hermes_iso.config.providers import NEEDS_LOGIN, PROVIDERS, Provider, resolvable
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.yaml_text import Document, KeyPath
+from hermes_iso.errors import UsageError
 
+_MODEL_NAME = re.compile(r"[\w.:/@+-]{1,200}", re.ASCII)
 _MODES: dict[str, ApiMode] = {
     "chat_completions": "chat_completions",
     "openai": "chat_completions",
@@ -77,6 +80,24 @@ def choose_subagent_model(
         return None
     layers = [layer, *(each for each in _layers(source, root) if not each.empty)]
     return _Choice(layers, source, names, problems).settings()
+
+
+def model_named(source: Source, root: Source, names: Names, text: str) -> ModelSettings:
+    """Return the settings of a model that somebody names in a chat, as if `agents.<id>.model` said it. Raises UsageError.
+
+    The text comes from a stranger: it is a name and nothing else, so no `${NAME}` in it is replaced.
+    """
+    if not _MODEL_NAME.fullmatch(text):
+        raise UsageError("A model is called by its name, as in provider/name: letters, digits and ._:/@+- only.")
+    problems = ProblemList()
+    layer = _Layer(root.document, (*source.overlay_at, "model"), ModelShape(default=text), "")
+    layers = [layer, *(layer for layer in _layers(source, root) if not layer.empty)]
+    settings = _Choice(layers, source, names, problems).settings()
+    if problems.problems:
+        raise UsageError(f"No model {text!r} can be used: {problems.problems[0].message}.")
+    if settings.key_hint and not settings.api_key:
+        raise UsageError(f"No model {text!r} can be used: this gateway has no key for {settings.provider}.")
+    return settings
 
 
 def _layers(source: Source, root: Source) -> list[_Layer]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from hermes_iso.agents import Agent, Subagents
-from hermes_iso.config.model_choice import choose_model, choose_subagent_model
+from hermes_iso.agents import Agent, Contacts, Subagents
+from hermes_iso.config.model_choice import choose_model, choose_subagent_model, model_named
+from hermes_iso.config.people import admins, persona_of, personalities
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_shapes import SubagentShape
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.tool_rules import tool_policy
-from hermes_iso.profile_files import read_persona
 from hermes_iso.profiles import Profile
 
-PERSONA = (
-    "You are a helpful assistant. You work with the tools that you are offered, say plainly what you did and what you"
-    " could not do, and ask when a request can be read in two ways."
-)
-"""Who an agent is that no personality and no SOUL.md describes."""
 ITERATIONS = 90
 """Most model calls with tools per turn where `agent.max_turns` is not set; Hermes' own default."""
 
@@ -31,22 +27,26 @@ class AgentMaker:
     subagent: SubagentShape
     problems: ProblemList
 
-    def make(self, source: Source, profile: Profile, names: Names) -> Agent:
+    def make(self, source: Source, profile: Profile, names: Names, *, contacts: Contacts | None = None) -> Agent:
         """Return the agent. `names` is where its `${NAME}`s and keys are looked up."""
         sandbox = source.overlay.sandbox
         return Agent(
             id=source.id,
             ns=source.id,
             model=choose_model(source, self.root, names=names, problems=self.problems),
-            persona=self._persona(source),
+            persona=persona_of(source, self.root, problems=self.problems),
             policy=tool_policy(source, self.root, problems=self.problems),
             profile=profile,
             engine=source.overlay.engine,
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
+            admins=admins(source, self.root, problems=self.problems),
+            personalities=personalities(source, self.root),
+            name_model=partial(model_named, source, self.root, names),
             subagents=self._subagents(source, names),
             persona_file=self._persona_file(source),
+            contacts=contacts or Contacts(),
         )
 
     def _subagents(self, source: Source, names: Names) -> Subagents:
@@ -59,25 +59,6 @@ class AgentMaker:
         """Return the SOUL.md that the agent may write, where that decides who it is."""
         decides = source.overlay.allow_soul_edit and not (source.overlay.personality or "").strip()
         return source.home / "SOUL.md" if decides else None
-
-    def _persona(self, source: Source) -> str:
-        """Return the personality, else the profile's SOUL.md, else the root's, else the built-in persona."""
-        personality = (source.overlay.personality or "").strip()
-        if personality:
-            return personality
-        for home in dict.fromkeys((source.home, self.root.home)):
-            if home == self.root.home and source.id != self.root.id and self.root.overlay.allow_soul_edit:
-                self.problems.warn(
-                    f"agent {source.id} does not have the home's SOUL.md, because agent {self.root.id} may write that;"
-                    " give it one of its own, or a personality"
-                )
-                break
-            text, warning = read_persona(home / "SOUL.md")
-            if warning:
-                self.problems.warn(warning)
-            if text:
-                return text
-        return PERSONA
 
 
 def _turns(source: Source) -> int | None:

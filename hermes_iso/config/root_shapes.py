@@ -22,7 +22,10 @@ def _as_served(value: Any) -> Any:
 
 
 class GatewayShape(Shape):
-    """`gateway`: who is served, as which host uids, and whether edits count at once. Other settings of Hermes are ignored."""
+    """`gateway`: who is served, as which host uids, how long a hook may take, and whether edits count at once.
+
+    Other settings of Hermes are ignored.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -30,6 +33,7 @@ class GatewayShape(Shape):
     unmatched: Literal["default", "reject"] = "default"
     dm_scope: Literal["per-chat", "per-peer", "main"] = "per-chat"
     multiplex_profiles: Switch | None = None
+    hook_timeout: Annotated[float, Field(gt=0, le=60)] = 2.0
     host_uids: Annotated[range, BeforeValidator(as_uid_range)] = Field(
         default=f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}", validate_default=True
     )

@@ -47,6 +47,8 @@ class RuleMaker:
         """
         named = {key: value for key, value in values.items() if value is not None and self.checked(key, value, (*below, key))}
         named |= {key: named[key].strip().lower() for key in ("platform", "chat_type") if key in named}
+        if "peer" in named and named.get("chat_type", "dm") != "dm":
+            self.complain((*below, "peer"), "is the user of a direct message, and chat_type says another one; write user_id")
         self._warn_of_chat_type(named.get("chat_type", "dm"), (*below, "chat_type"))
         where = f"{self.document.file}:{self.document.line(at)}"
         return FoundRule(RouteRule(normal_name(agent), **named, enabled=enabled, where=where), agent, agent_at)

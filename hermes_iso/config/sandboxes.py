@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,13 +26,15 @@ _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*\Z")
 class ProfileBuilder:
     """Makes the Profile of one agent; what is wrong with it is noted.
 
-    shown: after `build`, every directory that the agent gets and that is right by itself, for comparing with all others.
+    shared: the directories that it has in common with other agents. shown: after `build`, every directory that the agent gets
+    and that is right by itself, for comparing with all others.
     """
 
     source: Source
     root: Source
     places: Places
     problems: ProblemList
+    shared: Sequence[Shown] = ()
     _directories: dict[str, str] = field(init=False)
     shown: list[Shown] = field(default_factory=list)
     _further: list[Shown] = field(default_factory=list)
@@ -50,6 +52,7 @@ class ProfileBuilder:
         for key, texts, writable in (("writable", sandbox.writable, True), ("readable", sandbox.readable, False)):
             for index, text in numbered(texts):
                 self._show(text, (*at, key, index), spellings, writable=writable, document=self.root.document)
+        self._further += self.shared
         self.shown += self._further
         return Profile(
             id=source.id,
@@ -178,6 +181,7 @@ def build_profiles(
     *,
     spelled: Mapping[str, Path],
     referred: frozenset[str],
+    shared: Mapping[str, Sequence[Shown]],
     problems: ProblemList,
 ) -> dict[str, Profile]:
     """Return the profiles of the served agents. `homes` has every agent of the home, served or not, resolved."""
@@ -187,7 +191,7 @@ def build_profiles(
     shown: list[Shown] = []
     locations = [] if root.id in sources else [_home(root, root.document, spelled[root.id])]
     for agent, source in sources.items():
-        builder = ProfileBuilder(source, root, places, problems)
+        builder = ProfileBuilder(source, root, places, problems, shared.get(agent, ()))
         profiles[agent] = builder.build(spelled[agent], referred)
         complaint = places.home_complaint(str(source.home), agent) if agent != root.id else ""
         if complaint:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from hermes_iso.agents import Agent
 from hermes_iso.broker.egress.dialing import Endpoint
+from hermes_iso.hooks.hook import Hook
 from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox.identity import HOST_UIDS
 
@@ -38,6 +39,18 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandRules:
+    """Who may use which slash commands on one platform, in direct chats or in groups, as Hermes has it.
+
+    admins: user ids that may use them all; without any there is no rule, and everybody may.
+    allowed: the commands that the others may use, by name.
+    """
+
+    admins: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that a home's files say.
 
@@ -49,7 +62,9 @@ class Config:
         that matches wins where no route does.
     dm_scope: which direct chats of an agent share a session.
     unserved_platforms: platforms that are enabled or that a rule names, and that have no adapter here.
+    command_rules: by platform and scope, which is dm or group; one that has no entry has no rule.
     warnings: one sentence each, for `config check`, `doctor` and the log.
+    hooks: those in the home's files, by name. hook_timeout: seconds that one may take.
     host_uids: those of the host that a root gateway gives to sandboxes.
     reload_on_change: whether a gateway watches the home's files.
     resolve: names that agents' doors find at an address of the operator's choice.
@@ -69,6 +84,9 @@ class Config:
     warnings: tuple[str, ...] = ()
     group_sessions_per_user: bool = True
     thread_sessions_per_user: bool = False
+    command_rules: Mapping[tuple[str, str], CommandRules] = field(default_factory=dict)
+    hooks: tuple[Hook, ...] = ()
+    hook_timeout: float = 2.0
     host_uids: range = HOST_UIDS
     reload_on_change: bool = False
     resolve: Mapping[str, Endpoint] = field(default_factory=dict)

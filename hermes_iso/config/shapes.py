@@ -15,6 +15,8 @@ def as_switch(value: Any) -> Any:
     """Turn the words that Hermes takes for a switch into a bool; leave anything else to the validation."""
     if isinstance(value, str) and value.strip().lower() in (*_TRUE, *_FALSE):
         return value.strip().lower() in _TRUE
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
     return value
 
 

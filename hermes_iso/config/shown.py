@@ -24,6 +24,7 @@ class Shown:
     """A directory that an agent gets, and the line that gives it.
 
     spelled: its absolute path as written; real: the same with symlinks resolved; target: where it appears inside.
+    partners: the agents with whom it is shared by agreement; see `shared`.
     detours: the places on the way as spelled that do not lie on the real one.
     """
 
@@ -35,6 +36,7 @@ class Shown:
     real: str
     target: str
     writable: bool = True
+    partners: frozenset[str] = frozenset()
     detours: tuple[str, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +120,8 @@ def _overlap(upper: Shown, lower: Shown) -> str:
     if not (upper.writable or lower.writable) or upper.covers(lower):
         return ""
     both = upper.writable and lower.writable
+    if upper.real == lower.real and (lower.agent in upper.partners or upper.agent in lower.partners):
+        return ""  # both want it so, and no agent can write on the way to it
     if upper.real == lower.real:
         # One directory has one way to it, and no agent can write there: only what may be done in it can disagree.
         if both == (upper.agent == lower.agent):

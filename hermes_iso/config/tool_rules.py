@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hermes_iso.config.agent_shapes import ToolsShape
-from hermes_iso.config.known import PLATFORMS
+from hermes_iso.config.known import TOOL_PLATFORMS
 from hermes_iso.config.problems import ProblemList, key_text, numbered, possible, suggestion
 from hermes_iso.config.source import Source
 from hermes_iso.config.yaml_text import Document, KeyPath
@@ -90,8 +90,8 @@ class _Draft:
         """Take Hermes' own lists of a home: `platform_toolsets` and `agent.disabled_toolsets`."""
         for platform, names in origin.keys.platform_toolsets.items():
             at: KeyPath = ("platform_toolsets", platform)
-            if platform not in PLATFORMS:
-                origin.document.complain(self.problems, at, message=f"unknown platform{possible(platform, PLATFORMS)}")
+            if platform not in TOOL_PLATFORMS:
+                origin.document.complain(self.problems, at, message=f"unknown platform{possible(platform, TOOL_PLATFORMS)}")
             self._check(origin.document, at, names, (origin.document,))
             self.by_platform[platform] = frozenset(tool for name in names for tool in _chosen(name))
             self.places[f"on {platform}"] = _place(origin.document, at)

@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape, SandboxShape, SubagentsShape, ToolsShape
+from hermes_iso.config.agent_shapes import (
+    AgentShape,
+    MessagesShape,
+    OverlayModelShape,
+    SandboxShape,
+    SharedPathShape,
+    SubagentsShape,
+    ToolsShape,
+)
 from hermes_iso.config.egress_shapes import AgentEgressShape, EgressRuleShape, EgressShape
 from hermes_iso.config.hermes_shapes import HermesAgentShape, HermesKeys, ModelShape, TerminalShape
 from hermes_iso.config.problems import ProblemList, possible
@@ -23,6 +31,8 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("agents", "*"), AgentShape),
     (("agents", "*", "model"), OverlayModelShape),
     (("agents", "*", "sandbox"), SandboxShape),
+    (("agents", "*", "shared_paths", "*"), SharedPathShape),
+    (("agents", "*", "messages"), MessagesShape),
     (("agents", "*", "tools"), ToolsShape),
     (("agents", "*", "subagents"), SubagentsShape),
     (("agents", "*", "subagents", "model"), OverlayModelShape),
@@ -45,6 +55,8 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("platforms", "api_server", "extra", "keys", "*"), ApiKeyShape),
 )
 """Which shape rules at which key path; `*` is any key or place in a list."""
+_LISTS = ("routes", "shared_paths")
+"""Lists of sections: None stands where a malformed one stood."""
 
 
 def validated(shape: type[ShapeT], document: Document, *, below: KeyPath, data: Any, problems: ProblemList) -> ShapeT:
@@ -98,6 +110,8 @@ def _without(data: Any, path: KeyPath) -> Any:
     if not path:
         return {}
     head, rest = path[0], path[1:]
+    if len(path) == 2 and head in _LISTS and isinstance(data, dict) and isinstance(data.get(head), list):
+        return {**data, head: [None if index == path[1] else item for index, item in enumerate(data[head])]}
     if isinstance(data, dict) and head in data:
         lower = _without(data[head], rest) if rest else None
         return {key: lower if key == head else value for key, value in data.items() if rest or key != head}
@@ -177,5 +191,5 @@ def _known_beside(path: KeyPath) -> set[str]:
     parent = path[:-1]
     for pattern, shape in SHAPES:
         if len(pattern) == len(parent) and all(want in ("*", part) for want, part in zip(pattern, parent, strict=True)):
-            return set(shape.model_fields)
+            return {field.alias or name for name, field in shape.model_fields.items()}
     return set()

@@ -39,6 +39,11 @@ def is_mapped() -> bool:
     return os.geteuid() == 0
 
 
+def places(confinement: Confinement) -> tuple[Bind, ...]:
+    """Return the host's places that a confinement shows."""
+    return confinement.binds or (Bind(os.path.realpath(confinement.home), "/home/agent", writable=True),)
+
+
 @asynccontextmanager
 async def shown(
     confinement: Confinement, keeper: Keeper, *, number: int, uid: int
@@ -47,7 +52,7 @@ async def shown(
 
     uid: the agent's, as the keeper counts. Raises SandboxError when a directory can't be shown.
     """
-    binds = confinement.binds or (Bind(os.path.realpath(confinement.home), "/home/agent", writable=True),)
+    binds = places(confinement)
     if not is_mapped():
         yield replace(confinement, binds=binds), []
         return

@@ -79,6 +79,7 @@ class Keeper:
         self._first = first
         self._control = control
         self._errors = errors
+        self._pid = _pid_of(first)
         self._numbers = itertools.count(1)
         self._started: dict[int, Started] = {}
         self._answers: dict[int, tuple[anyio.Event, list[Any]]] = {}
@@ -135,6 +136,18 @@ class Keeper:
                     await started.ended.wait()
             if not started.ended.is_set():
                 await self.close()
+
+    def sees(self, paths: Iterable[str]) -> bool:
+        """Say whether the keeper finds at absolute, resolved paths what this process finds: it knows no later mounts.
+
+        Under root it need not: this process then hands it the mounts. Where its view can't be looked at it counts as the same.
+        """
+        if os.geteuid() == 0:
+            return True
+        try:
+            return all(_identity(path) == _identity(f"/proc/{self._pid}/root{path}") for path in paths)
+        except PermissionError:
+            return True
 
     async def owner_map(self, uid: int, gid: int, to: int) -> int:
         """Return a user namespace in which the files of an owner belong to the agent's uid `to` of the pool."""
@@ -261,6 +274,21 @@ async def start_keeper(tasks: TaskGroup, uids: range, shared: Iterable[str] = ()
     keeper = Keeper(process, first, ours, read)
     tasks.start_soon(keeper.serve)
     return keeper
+
+
+def _pid_of(pidfd: int) -> int:
+    """Return the number of a process as this one sees it. Source: the kernel's Documentation/filesystems/proc.rst, fdinfo."""
+    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file or directory from every other, None where there is none."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _receive(control: socket.socket) -> tuple[bytes, list[int]]:

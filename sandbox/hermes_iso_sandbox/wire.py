@@ -99,6 +99,14 @@ class Interrupt:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """Tell the turn something as its user, to be taken in before its next call of the model."""
+
+    t: ClassVar[str] = "steer"
+    text: str
+
+
 # --- messages: guest to host ---------------------------------------------------------------------------------------------
 
 
@@ -142,8 +150,18 @@ class BrokerCall:
 
 
 @dataclass(frozen=True, slots=True)
+class SteerTaken:
+    """Say that the oldest `Steer` not yet taken is part of the conversation now, as a message of the user."""
+
+    t: ClassVar[str] = "steer_taken"
+
+
+@dataclass(frozen=True, slots=True)
 class TurnDone:
-    """End the turn: the answer's text, and the messages that the session's history gains (roles assistant and tool)."""
+    """End the turn: the answer's text, and the messages that the session's history gains.
+
+    Their roles are assistant and tool, and user for what the turn was told by `Steer`.
+    """
 
     t: ClassVar[str] = "done"
     text: str
@@ -160,8 +178,8 @@ class TurnFailed:
     message: str
 
 
-HostMessage: TypeAlias = TurnRequest | BrokerChunk | BrokerAnswer | Interrupt
-GuestMessage: TypeAlias = TextDelta | ToolCalled | ToolReturned | BrokerCall | TurnDone | TurnFailed
+HostMessage: TypeAlias = TurnRequest | BrokerChunk | BrokerAnswer | Interrupt | Steer
+GuestMessage: TypeAlias = TextDelta | ToolCalled | ToolReturned | BrokerCall | SteerTaken | TurnDone | TurnFailed
 AnyMessage: TypeAlias = HostMessage | GuestMessage
 
 HOST_MESSAGES: dict[str, type[Any]] = {cls.t: cls for cls in get_args(HostMessage)}

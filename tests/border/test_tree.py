@@ -150,8 +150,9 @@ def test_pool_serves_again_within_a_second_when_a_part_of_it_dies(tmp_path: Path
         await pool.warm(confinement)
         tree = pool._tree  # there is no public way to a part: what is tested is that nobody needs one
         assert tree is not None
-        assert tree._keeper is not None
-        keeper, template = tree._keeper, tree._templates[None]
+        stand = tree._stands.current
+        assert stand is not None
+        keeper, template = stand.keeper, stand.templates[None]
         pidfd = keeper._first if part == "keeper" else template._started.first
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         with anyio.fail_after(5):

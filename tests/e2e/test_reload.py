@@ -130,6 +130,7 @@ def test_wrong_config_changes_nothing_and_says_every_reason(home: Path, gateway:
     assert f"{config}:{len(good.splitlines()) + 1}: modle: unknown key" in done.stderr
     found = status(home)
     assert (found["generation"], found["last_reload"]["problems"]) == (1, lines)
+    assert "generation 1; a reload (command) was refused" in hermes_iso("doctor", "--home", str(home)).stdout
     assert "agent=alice" in gateway.answer("hello", agent="alice", key=CLIENT_KEY)
     config.write_text(good)
     assert reload(home) == "generation 2: the same agents and routes\n"

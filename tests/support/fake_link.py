@@ -39,6 +39,7 @@ class FakeLink:
         self.sent: list[Any] = []
         self._guest, self._host = socket.socketpair()
         self._interrupted = False
+        self.told: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +62,11 @@ class FakeLink:
         with suppress(BlockingIOError):
             self._interrupted = bool(self._guest.recv(16)) or self._interrupted
         return self._interrupted
+
+    def take_told(self) -> list[str]:
+        """Return what a test put into `told`, once."""
+        told, self.told = self.told, []
+        return told
 
     def send(self, message: Any) -> None:
         """Keep a message that would fit in a frame."""

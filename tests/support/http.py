@@ -34,11 +34,13 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(home: Path, script: Script = echo, *, config: Any = None, **api: Any) -> AsyncIterator[Served]:
+async def serving(
+    home: Path, script: Script = echo, *, config: Any = None, hooks: Any = None, **api: Any
+) -> AsyncIterator[Served]:
     """Serve; `api` changes the API's settings."""
     config = config or make_config(home)
     config = replace(config, api=replace(config.api, **api))
-    async with open_line(home, script, config=config) as (gateway, pool), Background() as nursery:
+    async with open_line(home, script, config=config, hooks=hooks) as (gateway, pool), Background() as nursery:
         url: str = await nursery.start(serve_api, gateway, config.api)
         headers = {"authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as client:

@@ -12,9 +12,11 @@ import trio
 from hermes_iso.agents import Agent, ModelSettings
 from hermes_iso.background import Background
 from hermes_iso.broker.calls import ModelAnswer, ModelCall, OnText
+from hermes_iso.broker.more import MoreBrokers
 from hermes_iso.config.schema import ApiKey, ApiSettings, Config
 from hermes_iso.errors import ModelError
 from hermes_iso.gateway import Gateway
+from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, Usage
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
@@ -158,6 +160,18 @@ async def echo(guest: Guest) -> None:
     await guest.say(wire.TurnDone(request.text, [{"role": "assistant", "content": request.text}]))
 
 
+async def thinking(guest: Guest) -> None:
+    """Ask the model with history and text, and answer what it says, as an engine without tools does."""
+    request = await guest.hear()
+    messages = [*request.history, {"role": "user", "content": request.text}]
+    answer = await guest.ask(1, "model", messages=messages)
+    if not answer.ok:
+        await guest.say(wire.TurnFailed(answer.data["kind"], answer.data["message"]))
+        return
+    text = answer.data["message"]["content"]
+    await guest.say(wire.TurnDone(text, [{"role": "assistant", "content": text}]))
+
+
 def make_agent(home: Path, name: str = "main", **changes: Any) -> Agent:
     """Return an agent whose home lies below `home`."""
     where = home if name == "main" else home / "profiles" / name
@@ -191,14 +205,17 @@ async def open_line(
     pool: Any = None,
     config: Config | None = None,
     grace: float = 5.0,
+    hooks: Hooks | None = None,
     controls: Controls | None = None,
 ) -> AsyncIterator[tuple[Gateway, FakePool]]:
     """Open a gateway on real records with a fake pool; gives both."""
     config = config or make_config(home)
     pool = pool or FakePool(script)
     async with open_records(config) as records, Background() as background:
-        runner = TurnRunner(pool, models or FakeModels(), interrupt_grace=grace)
-        yield Gateway(config, Services(records, pool, runner, background), controls), pool
+        hooks = hooks or Hooks()
+        more = MoreBrokers(records.sessions)
+        runner = TurnRunner(pool, models or FakeModels(), hooks=hooks, more=more, interrupt_grace=grace)
+        yield Gateway(config, Services(records, pool, runner, background, hooks), controls), pool
 
 
 class Chat:
@@ -218,6 +235,7 @@ class Chat:
 
     async def say(self, text: str, chat: str = "c", **more: Any) -> Outbound:
         """Send a message and return what was delivered for it."""
-        inbound = Inbound(ChatRef("console", chat), text, "1", **more)
+        ref = ChatRef(more.pop("platform", "console"), chat, more.pop("chat_type", "dm"))
+        inbound = Inbound(ref, text, "1", **more)
         receipt = await self.gateway.handle(inbound, self.deliver, self.relay)
         return receipt.outbound

@@ -26,6 +26,8 @@ REQUEST = wire.TurnRequest("t1", "coder", "agent:coder:console:dm:cli", "s1", "h
         (wire.BrokerCall(1, "model", {"messages": []}), b'{"t":"call","call_id":1,"method":"model","params":{"messages":[]}}'),
         (wire.TurnFailed("auth", "no key"), b'{"t":"failed","kind":"auth","message":"no key"}'),
         (wire.Interrupt("stop"), b'{"t":"interrupt","reason":"stop"}'),
+        (wire.Steer("blue"), b'{"t":"steer","text":"blue"}'),
+        (wire.SteerTaken(), b'{"t":"steer_taken"}'),
         (replace(REQUEST, narrowing=NARROWING), GOLDEN_REQUEST),
     ],
 )

@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import json5
-
 from hermes_iso.config.importers.imported import Imported
 from hermes_iso.config.importers.openclaw_tools import translate_tools
 from hermes_iso.config.known import PLATFORMS, name_complaint, normal_name
@@ -50,6 +48,8 @@ def import_openclaw(path: Path) -> Imported:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import json5  # here, because every other command would wait for it at its start
+
     try:
         content = read_bounded(path)
         if content is None:

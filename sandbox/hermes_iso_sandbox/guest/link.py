@@ -39,6 +39,7 @@ class Link:
         self._ready: deque[Any] = deque()
         self._last_call = 0
         self._interrupted = False
+        self._told: list[str] = []
 
     def fileno(self) -> int:
         """Return the descriptor that is readable when the host sent something."""
@@ -91,12 +92,24 @@ class Link:
             self._interrupted = True
         return self._interrupted
 
+    def take_told(self) -> list[str]:
+        """Return what the turn was told since the last time, oldest first; never blocks."""
+        while select.select([self._sock], [], [], 0)[0]:
+            self._read()
+        told, self._told = self._told, []
+        return told
+
     def _read(self) -> None:
-        """Take in what the socket has, waiting for at least one byte."""
+        """Take in what the socket has, waiting for at least one byte. What the turn is told is no answer: it is kept apart."""
         try:
             data = self._sock.recv(READ_SIZE)
         except ConnectionResetError as error:
             raise LinkClosed from error
         if not data:
             raise LinkClosed
-        self._ready.extend(wire.decode(body, wire.HOST_MESSAGES) for body in self._reader.feed(data))
+        for body in self._reader.feed(data):
+            message = wire.decode(body, wire.HOST_MESSAGES)
+            if isinstance(message, wire.Steer):
+                self._told.append(message.text)
+            else:
+                self._ready.append(message)

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from hermes_iso_sandbox import wire
-from hermes_iso_sandbox.guest.engines import TurnFault, echo, native, probe
+from hermes_iso_sandbox.guest.engines import TurnFault, echo, hooks, native, probe
 from hermes_iso_sandbox.guest.link import Link, LinkClosed
 from hermes_iso_sandbox.guest.narrow import narrow
 
@@ -19,6 +19,7 @@ TURN_NAMES = ("HERMES_SESSION_ID", "HERMES_ISO_AGENT", "HERMES_ISO_SESSION_KEY",
 _REHEARSAL = wire.encode(wire.TurnRequest("", "", "", "", "", [], "", "", [], 1, "echo"))
 ENGINES: dict[str, Callable[[wire.TurnRequest, Link], wire.TurnDone]] = {
     "native": native.take_turn,
+    "hooks": hooks.take_turn,
     "echo": echo.take_turn,
     "probe": probe.take_turn,
 }

@@ -71,6 +71,32 @@ def test_show_changes_nothing(home, capsys):
     assert sorted(home.rglob("*")) == before
 
 
+def test_show_tells_what_it_shares(tmp_path, capsys):
+    """Shared directories with their mode, and with whom it exchanges messages; all that is offered counts as all."""
+    data = tmp_path / "data"
+    data.mkdir()
+    one, other = (
+        f"shared_paths: [{{name: d, path: {data}, mode: {mode}, with: [{partner}]}}]"
+        for mode, partner in (("rw", "b"), ("ro", "a"))
+    )
+    config = (
+        f"model: builtin/offline\nagents:\n  a: {{{one}, messages: {{to: [b]}}}}\n  b: {{{other}, messages: {{from: [a]}}}}\n"
+    )
+    home = make_home(tmp_path / "home", config)
+    main(["agent", "show", "a", "--json", "--home", str(home)])
+    agent = json.loads(capsys.readouterr().out)
+    assert agent["shared_paths"] == [{"name": "d", "path": str(data), "mode": "rw"}]
+    assert agent["messages"] == {"to": ["b"], "from": []}
+    assert "send_message" in agent["tools"]
+    main(["agent", "show", "b", "--home", str(home)])
+    shown = capsys.readouterr().out
+    assert f"d (ro) {data}" in shown
+    assert "from a" in shown
+    assert "send_message" not in shown
+    main(["agent", "list", "--home", str(home)])
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()[1:]] == ["all"] * 3
+
+
 def test_show_tells_what_it_may_delegate_and_what_its_engine_lacks(tmp_path, capsys):
     """Subagents with their bounds and model, a writable SOUL.md, and listed tools that nobody offers."""
     overlay = (

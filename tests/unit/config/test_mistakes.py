@@ -36,8 +36,21 @@ def home(tmp_path):
         ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
-            "2: agents.coder.bogus: unknown key; possible: allow_soul_edit, default, egress, engine, home_dir, model, personality, provider, sandbox, subagents, tools",
+            "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, default, egress, engine, home_dir, messages, model, personality, provider, sandbox, shared_paths, subagents, tools",
         ),
+        (
+            "agents: {coder: {admins: ['123']}}\n",
+            "2: agents.coder.admins[0]: '123' is no admin; write PLATFORM:USER, as in telegram:123",
+        ),
+        (
+            "agents: {coder: {admins: ['telegram:']}}\n",
+            "2: agents.coder.admins[0]: 'telegram:' is no admin; write PLATFORM:USER, as in telegram:123",
+        ),
+        (
+            "agents: {coder: {admins: ['telegarm:1']}}\n",
+            "2: agents.coder.admins[0]: unknown platform 'telegarm'; did you mean 'telegram'?",
+        ),
+        ("telegram: {allow_admin_from: {a: 1}}\n", "2: telegram.allow_admin_from: must be a list, found a mapping; correct it"),
         (
             "agents: {coder: {sandbox: {isolation: interpreter}}}\n",
             "2: agents.coder.sandbox.isolation: 'interpreter' is not available in this version; write 'namespace', or remove it",
@@ -320,7 +333,7 @@ def _by_key(line):
     ("config", "key"),
     [
         ("engines: {}", "engines"),
-        *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("secrets", "resume", "ask_timeout", "shared_paths")),
+        *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("secrets", "resume", "ask_timeout")),
     ],
 )
 def test_a_key_of_a_later_version_is_refused(home, config, key):

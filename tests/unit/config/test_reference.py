@@ -18,6 +18,7 @@ PLACES = {
     "routes": "[]",
     "bindings": "[]",
     "profile_routes": "[]",
+    "shared_paths": "[]",
     "keys": ".<NAME>",
     "allow": "[]",
     "deny": "[]",
@@ -46,7 +47,9 @@ def default_of(field):
 def known_keys():
     """Return every key of the shapes that is no section of others, with its default."""
     keys = {
-        written((*pattern, name)): default_of(field) for pattern, shape in SHAPES for name, field in shape.model_fields.items()
+        written((*pattern, field.alias or name)): default_of(field)
+        for pattern, shape in SHAPES
+        for name, field in shape.model_fields.items()
     }
     return {key: value for key, value in keys.items() if not any(other.startswith((f"{key}.", f"{key}[")) for other in keys)}
 

@@ -40,7 +40,6 @@ ALL_KEYS = {
     "parent_chat_id": "0123",
     "thread_id": "1e5",
     "user_id": "0x1F",
-    "peer": "1_000",
 }
 
 
@@ -48,16 +47,16 @@ ALL_KEYS = {
     ("config", "routes", "bindings"),
     [
         (
-            "routes: [{match: {platform: TeleGram, account_id: a, guild_id: g, team_id: t, chat_type: Group, chat_id: -100123, parent_chat_id: 0123, thread_id: 1e5, user_id: 0x1F, peer: 1_000}, agent: CODER}]",
+            "routes: [{match: {platform: TeleGram, account_id: a, guild_id: g, team_id: t, chat_type: Group, chat_id: -100123, parent_chat_id: 0123, thread_id: 1e5, user_id: 0x1F}, agent: CODER}]",
             [("coder", ALL_KEYS)],
             [],
         ),
         ("bindings: [{agent: coder, telegram: -100}]", [], [("coder", {"platform": "telegram", "chat_id": "-100"})]),
         ('bindings: [{agent: fam, WhatsApp: "*"}]', [], [("fam", {"platform": "whatsapp"})]),
         (
-            'bindings: [{agent: coder, match: {platform: slack, team_id: T1}}, {agent: fam, match: {platform: slack, peer: "07"}}]',
+            "bindings: [{agent: coder, match: {platform: slack, team_id: T1}}, {agent: fam, match: {platform: slack, peer: 0o7_0}}]",
             [],
-            [("coder", {"platform": "slack", "team_id": "T1"}), ("fam", {"platform": "slack", "peer": "07"})],
+            [("coder", {"platform": "slack", "team_id": "T1"}), ("fam", {"platform": "slack", "peer": "0o7_0"})],
         ),
         (
             "profile_routes: [{name: x, platform: Discord, guild_id: 1, chat_id: 2, thread_id: 3, profile: coder}]",
@@ -151,6 +150,7 @@ def test_every_rule_knows_its_line(home):
         "routes: [{match: {platform: slack}, agent: coder, enabled: 'false'}]",
         "bindings: [{agent: coder, slack: '*', enabled: 'off'}]",
         "profile_routes: [{platform: slack, profile: coder, enabled: 'no'}]",
+        "routes: [{match: {platform: slack}, agent: coder, enabled: 0}]",
     ],
 )
 def test_a_rule_that_is_off_takes_nothing(home, entry):
@@ -249,6 +249,10 @@ ANY = "is no id; to match any, leave this key out"
                 "routes[0].agent: there is no agent 'nobody'; make it: mkdir -p HOME/profiles/nobody, or add it to agents:",
                 "routes[0].match.platform: unknown platform 'telegramm'; did you mean 'telegram'?",
             ],
+        ),
+        (
+            "routes: [{agent: coder, match: {chat_type: Group, peer: x}}]",
+            ["routes[0].match.peer: is the user of a direct message, and chat_type says another one; write user_id"],
         ),
         ("profile_routes: 5", ["profile_routes: must be a list of routes, found a number; correct it"]),
         ("profile_routes: [5]", ["profile_routes[0]: must be a mapping, found a number; correct it"]),

@@ -5,6 +5,7 @@ import json
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.engines.native import take_turn
 from hermes_iso_sandbox.guest.link import CallError
+from hermes_iso_sandbox.guest.tools.registry import Registry
 from tests.support.fake_link import FakeLink, calls, says
 
 TOLD = {"results": [{"task_index": 0, "status": "completed", "summary": "done"}], "total_duration_seconds": 1.5}
@@ -46,3 +47,11 @@ def test_engine_ends_its_turn_with_the_steps_that_subagents_left(workspace):
             assert [method for method, _ in link.calls].count("model") == asked
             last = link.calls[-1][1]["messages"][-1]
             assert ("used up the steps" in json.dumps(last)) == (left < 2)
+
+
+def test_preview_is_the_goal_or_the_tasks(bench):
+    """Somebody who watches sees what was delegated, also in a batch."""
+    registry = Registry(["delegate_task", "todo"], bench)
+    assert registry.preview("delegate_task", '{"context": "c", "goal": "find it"}') == "find it"
+    assert registry.preview("delegate_task", '{"tasks": [{"goal": "a"}]}') == '{"tasks": [{"goal": "a"}]}'
+    assert registry.preview("todo", "{}") == ""

@@ -76,3 +76,15 @@ def test_host_that_goes_away_closes_the_link(pair: tuple[Link, socket.socket]) -
         link.call("model", {})
     with pytest.raises(LinkClosed):
         link.receive()
+
+
+def test_what_the_turn_is_told_is_kept_apart_from_answers(pair: tuple[Link, socket.socket]) -> None:
+    """Told in the middle of a call, it neither ends nor disturbs it, and is given out once, in order."""
+    link, host = pair
+    assert link.take_told() == []
+    say(host, wire.Steer("one"), wire.BrokerChunk(1, {"text": "a"}), wire.Steer("two"), wire.BrokerAnswer(1, True, {"x": 1}))
+    assert link.call("model", {}, lambda data: None) == {"x": 1}
+    say(host, wire.Steer("three"))
+    assert link.take_told() == ["one", "two", "three"]
+    assert link.take_told() == []
+    assert link.poll_interrupt() is False

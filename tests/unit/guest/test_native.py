@@ -142,6 +142,32 @@ def test_interrupt_while_the_model_speaks_keeps_what_it_said(workspace):
     assert done == wire.TurnDone("Half a sen", [{"role": "assistant", "content": "Half a sen"}], interrupted=True)
 
 
+def test_what_the_turn_is_told_meanwhile_is_part_of_the_next_call(workspace):
+    """Said while a tool runs, it follows the tool's result as a message of the user, and the host hears that it was taken."""
+
+    def wanted(link, on_chunk):
+        link.told = ["and also blue"]
+        return calls(("todo", {}))
+
+    done, link = turn([wanted, says("done")])
+    assert roles(link.calls[-1][1]["messages"])[-3:] == ["assistant", "tool", "user"]
+    assert done.messages[-2:] == [{"role": "user", "content": "and also blue"}, {"role": "assistant", "content": "done"}]
+    assert [type(event) for event in link.sent].count(wire.SteerTaken) == 1
+
+
+def test_what_the_turn_is_told_at_its_end_is_answered_too(workspace):
+    """Said while the model gives its last answer, it leads to one more call rather than to nothing."""
+
+    def last(link, on_chunk):
+        link.told = ["wait"]
+        return says("first")
+
+    done, link = turn([last, says("second")])
+    assert done.text == "second"
+    assert [message["content"] for message in done.messages] == ["first", "wait", "second"]
+    assert len(link.calls) == 2
+
+
 def test_interrupt_before_a_command_leaves_every_call_a_result(workspace):
     """No command is begun after an interrupt; every call has a result and the turn says that it was interrupted."""
 

@@ -67,8 +67,9 @@ def test_edit_of_somebody_else_is_never_lost(tmp_path):
 
 def test_second_command_is_refused_while_the_first_is_at_it(tmp_path):
     """Two commands never write over each other."""
-    with open_config(tmp_path), pytest.raises(UsageError, match="Another command is changing"), open_config(tmp_path):
-        pass
+    second = open_config(tmp_path, patience=0)
+    with open_config(tmp_path), pytest.raises(UsageError, match="Another command is changing"):
+        second.__enter__()
     with open_config(tmp_path) as file:
         assert file.content is None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ import trio.testing
 from hermes_iso.config.schema import ApiKey, ApiSettings, RouteRule
 from hermes_iso.errors import UsageError
 from hermes_iso.generation import Generation, Generations, change_between, fitted
+from hermes_iso.hooks.hook import Hook
+from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 from tests.support.line import make_agent, make_config
 
 
@@ -48,6 +50,14 @@ def test_address_of_the_api_waits_for_a_restart(tmp_path: Path) -> None:
     )
 
 
+def test_hooks_wait_for_a_restart(tmp_path: Path) -> None:
+    """The process that runs them has loaded those of the start."""
+    old = make_config(tmp_path)
+    config, restart = fitted(old, replace(old, hooks=(Hook("new", frozenset({"select_agent"}), "new"),), hook_timeout=1.0))
+    assert (config.hooks, config.hook_timeout) == ((), 2.0)
+    assert restart == ("hooks: those of the start are called until a restart",)
+
+
 def test_host_uids_wait_for_a_restart(tmp_path: Path) -> None:
     """The pool that runs has its range, and no agent gets a uid of another."""
     old = make_config(tmp_path)
@@ -75,6 +85,12 @@ def test_home_that_moved_is_refused(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     with pytest.raises(UsageError, match="restart it"):
         fitted(config, replace(config, home=tmp_path / "other"))
+
+
+@pytest.mark.parametrize("kind", [Confinement, Limits, Bind, DataFile])
+def test_every_field_of_a_confinement_tells_two_apart(kind: type) -> None:
+    """A sandbox is used again only for an equal confinement, so no part of one may be left out of the comparison."""
+    assert [field.name for field in fields(kind) if not field.compare] == []
 
 
 async def test_older_generation_is_waited_for_until_its_last_user_is_gone(tmp_path: Path) -> None:

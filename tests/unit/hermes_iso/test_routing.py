@@ -299,3 +299,34 @@ def test_a_rule_to_an_agent_that_is_not_served_rejects(base):
     with pytest.raises(RouteRejectedError, match="coder is not served: it is held"):
         away.route(inbound())
     assert away.explain(inbound()).tier == "rejected"
+
+
+NAMED = st.fixed_dictionaries(
+    {}, optional={"platform": st.sampled_from(["telegram", "irc"]), "chat_id": IDS.filter(bool), "user_id": IDS.filter(bool)}
+)
+ENTRIES = st.lists(st.tuples(st.sampled_from(["main", "coder", "gone"]), NAMED.filter(bool)), max_size=6)
+
+
+@pytest.mark.slow
+@given(ENTRIES, ENTRIES, IDS, IDS, st.sampled_from(["default", "reject"]), st.integers(0, 12))
+def test_explain_names_the_winner_that_route_takes(base, routes, bindings, chat, user, unmatched, most):
+    """The explanation and the decision never differ, and every other rule is accounted for."""
+    rules = [
+        [RouteRule(agent, **keys, where=f"f:{place}") for place, (agent, keys) in enumerate(part)]
+        for part in (routes, bindings)
+    ]
+    found = router(base, *rules[0], bindings=tuple(rules[1]), unmatched=unmatched)
+    message = inbound(chat_id=chat, user_id=user)
+    explained, bounded = found.explain(message), found.explain(message, most)
+    assert (explained.route, explained.rule, explained.tier) == (bounded.route, bounded.rule, bounded.tier)
+    if explained.route is None:
+        with pytest.raises(RouteRejectedError) as refused:
+            found.route(message)
+        assert str(refused.value) == explained.rule
+    else:
+        assert found.route(message) == explained.route
+    won = found.decide(message).place is not None
+    assert len(explained.lost) + won == len(rules[0]) + len(rules[1])
+    assert len(bounded.lost) == min(most, len(explained.lost))
+    assert len(bounded.lost) + bounded.left_out == len(explained.lost)
+    assert all(reason for _, reason in explained.lost)

@@ -14,7 +14,9 @@ from hermes_iso.history import HISTORY_BYTES, Message
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.records import open_records
 from hermes_iso.routing import Router
-from hermes_iso.sessions import KEPT_BYTES, KEPT_COUNT, SCHEMA, WAITERS, Sessions
+from hermes_iso.session_rows import KEPT_BYTES, KEPT_COUNT
+from hermes_iso.session_schema import SCHEMA
+from hermes_iso.sessions import WAITERS, Sessions
 from hermes_iso.store import open_database
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, FakePool, Guest, make_config, open_line
@@ -232,7 +234,7 @@ async def test_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "sessions.db"
     async with open_database(path, (*SCHEMA, "CREATE TABLE later (x INTEGER) STRICT")):
         pass
-    with pytest.raises(UsageError, match="schema version 2 and this version knows 1"):
+    with pytest.raises(UsageError, match="schema version 3 and this version knows 2"):
         async with open_database(path, SCHEMA):
             pass
 

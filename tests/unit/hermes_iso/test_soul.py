@@ -1,10 +1,14 @@
 """SOUL.md as a turn sees it: a generated copy, or with allow_soul_edit the file itself."""
 
+import dataclasses
+import os
+
 import pytest
 
-from hermes_iso.config.resolve import PERSONA
+from hermes_iso.config.people import PERSONA
 from hermes_iso.errors import ConfigError
 from hermes_iso.explaining import explain
+from hermes_iso.file_watch import look
 from hermes_iso_sandbox.confinement import DataFile
 from tests.support.homes import load
 
@@ -66,7 +70,7 @@ def test_anything_but_a_plain_file_is_refused(home, kind):
     {
         "symlink": lambda: soul.symlink_to(other),
         "directory": soul.mkdir,
-        "fifo": lambda: __import__("os").mkfifo(soul),
+        "fifo": lambda: os.mkfifo(soul),
         "second name": lambda: soul.hardlink_to(other),
     }[kind]()
     with pytest.raises(ConfigError, match=r"SOUL\.md"):
@@ -92,3 +96,23 @@ def test_soul_that_main_may_write_is_nobody_elses(home):
     assert [config.agents[name].persona for name in ("main", "a", "b")] == ["I am main.", PERSONA, "I am b."]
     assert [each for each in config.warnings if "agent a does not have the home's SOUL.md" in each]
     assert not [each for each in config.warnings if "agent b" in each]
+
+
+def test_soul_of_another_owner_is_refused_where_owners_are_fixed(home):
+    """`home chown` gave the agent's files to a uid that could not read this one."""
+    agent = load(home, CONFIG, FILES).agents["a"]
+    mine = os.stat(home / "profiles/a/SOUL.md").st_uid
+    with pytest.raises(ConfigError, match=f"chown {mine + 1} "):
+        dataclasses.replace(agent.profile, fixed_uid=mine + 1).confinement()
+    assert dataclasses.replace(agent.profile, fixed_uid=mine).confinement().uid == mine
+
+
+def test_what_agents_write_neither_causes_reloads_nor_holds_them_up(home):
+    """A watch of the home's files leaves out a SOUL.md that is its agent's, under every name that leads there."""
+    (home / "profiles").mkdir(parents=True)
+    (home / "elsewhere").mkdir()
+    (home / "profiles/a").symlink_to(home / "elsewhere")
+    config = load(home, CONFIG.replace("c:", "main: {}, c:"))
+    watched = {name.removeprefix(f"{home}/") for name in look(config) if name.endswith("SOUL.md")}
+    assert watched == {"SOUL.md", "profiles/b/SOUL.md"}
+    assert f"{home}/profiles/a/config.yaml" in look(config)

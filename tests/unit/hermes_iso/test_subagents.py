@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,20 @@ import apsw
 import pytest
 import trio
 import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hermes_iso.agents import Agent, ModelSettings, Subagents
-from hermes_iso.messages import Usage
+from hermes_iso.broker.delegation import Task
+from hermes_iso.errors import TurnError
+from hermes_iso.journal import Journal
+from hermes_iso.messages import ChatRef, Inbound, Usage
 from hermes_iso.policy import Layer, ToolPolicy
-from hermes_iso.subagents import INSTRUCTIONS, NEVER
+from hermes_iso.routing import Route, SessionId
+from hermes_iso.sessions import Turn
+from hermes_iso.subagents import INSTRUCTIONS, NEVER, subagent_work
 from hermes_iso.tools import TOOLS
+from hermes_iso.work import Work
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, FakeModels, FakePool, Guest, make_agent, make_config, open_line
 
@@ -132,7 +139,7 @@ async def test_grant_of_a_subagent_only_narrows(tmp_path: Path, asked: list[str]
         assert bool(seen[0].narrowing.read_only) == ("write_file" not in granted)
 
 
-async def test_what_a_session_denies_its_subagents_are_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_session_denies_its_subagents_are_denied(tmp_path: Path) -> None:
     """The session's layer stands between the agent's and the subagent's."""
     seen: list[list[str]] = []
 
@@ -146,15 +153,9 @@ async def test_what_a_session_denies_its_subagents_are_denied(tmp_path: Path, mo
         return "ok"
 
     async with line(tmp_path, playing(parent=parent, child=child)) as (gateway, _):
-        sessions = gateway._services.records.sessions
-        whole = sessions._turn
-
-        async def narrowed(*given: Any) -> Any:
-            return dataclasses.replace(await whole(*given), denied_tools=frozenset({"terminal", "write_file"}))
-
-        monkeypatch.setattr(sessions, "_turn", narrowed)
+        await Chat(gateway).say("/tools off terminal write_file")
         await Chat(gateway).say("parent")
-    assert set(seen[0]) == set(TOOLS) - {"terminal", "write_file"}
+    assert set(seen[0]) == set(TOOLS) - {"terminal", "write_file", "send_message"}
     assert set(seen[1]) == {"process", "read_file", "patch", "search_files"}
 
 
@@ -380,3 +381,48 @@ async def test_empty_grant_is_refused_before_anything_is_started(tmp_path: Path)
             "Agent main is granted no tool on console, so it takes no turn there: `hermes-iso policy explain main` says why."
         )
         assert (pool.sessions, models.calls) == ([], [])
+
+
+NAMES = st.sampled_from([*TOOLS, "memory", "file", "terminal", "coding", "delegation", "safe"])
+TOOL_SETS = st.frozensets(st.sampled_from([*TOOLS]))
+LAYERS = st.builds(Layer, st.just("agent"), st.none() | TOOL_SETS, TOOL_SETS, st.none() | TOOL_SETS, deny=TOOL_SETS)
+
+
+@given(
+    st.lists(LAYERS, max_size=3),
+    TOOL_SETS,
+    st.lists(st.none() | st.lists(NAMES, min_size=1), min_size=1, max_size=4),
+    st.integers(1, 4),
+)
+def test_no_subagent_at_any_depth_has_a_tool_that_its_parent_lacks(layers, denied, wishes, depth):
+    """Whatever the layers say and whatever is asked for: each level has less or the same, and none what none may have."""
+    policy = ToolPolicy(tuple(layers))
+    agent = make_agent(Path("/srv/home"), policy=policy, subagents=Subagents(max_depth=depth))
+    chat = ChatRef("console", "c")
+    route = Route("main", SessionId("main", "", "console", "dm", "c", "", ""), "agent:main:console:dm:c", chat)
+    turn = Turn("t", route, Inbound(chat, "x", "1"), "s", "p", denied_tools=denied)
+    log = Journal(trio.open_memory_channel[Any](1)[0]).turn("t", "main", "key")
+    with suppress(TurnError):  # nothing is granted, which is as good
+        work = Work.granted(turn, agent, relay=Chat(None).relay, log=log)  # type: ignore[arg-type]
+        for number, wish in enumerate(wishes):
+            below = subagent_work(work, Task("x", toolsets=None if wish is None else tuple(wish)), number)
+            granted = {tool.name for tool in below.tools}
+            assert granted
+            assert granted <= {tool.name for tool in work.tools} - NEVER - denied
+            assert below.depth < depth or "delegate_task" not in granted
+            work = below
+
+
+async def test_session_that_took_every_tool_away_is_told_where_to_get_them_back(tmp_path: Path) -> None:
+    """The operator's config is not at fault there, and the person can help themselves."""
+    async with line(tmp_path, playing(hello=done), policy=ToolPolicy((Layer("agent", allow=frozenset({"todo"})),))) as (
+        gateway,
+        _,
+    ):
+        chat = Chat(gateway)
+        await chat.say("/tools off todo")
+        outbound = await chat.say("hello")
+    assert outbound.error == "no_tools"
+    assert outbound.text == (
+        "Agent main is granted no tool in this session on console, so it takes no turn there: /tools lists them."
+    )

@@ -17,6 +17,10 @@ EXPECTED = [
     "memory",
     "todo",
     "delegate_task",
+    "session_search",
+    "send_message",
+    "skills_list",
+    "skill_view",
 ]
 
 

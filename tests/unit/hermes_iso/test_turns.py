@@ -111,7 +111,7 @@ async def test_model_call_gets_settings_and_tools_from_the_gateway(tmp_path: Pat
     outbound = await outbound_of(tmp_path, script, models=models)
     assert heard[0] == wire.BrokerChunk(1, {"text": "word"})
     assert heard[1].data == {"message": {"role": "assistant", "content": "word"}, "finish_reason": "stop"}
-    assert [tool.name for tool in models.calls[0].tools] == list(TOOLS)
+    assert [tool.name for tool in models.calls[0].tools] == [name for name in TOOLS if name != "send_message"]
     assert models.calls[0].settings.provider == "builtin"
     assert outbound.usage == Usage(6, 4, 2)
 
@@ -233,8 +233,9 @@ async def test_interrupt_reaches_the_guest_which_may_answer(tmp_path: Path) -> N
         nursery.start_soon(ask)
         while not pool.living:
             await trio.testing.wait_all_tasks_blocked(0.01)
-        assert gateway.interrupt("main", "other") == 0
-        assert gateway.interrupt("main", "s") == 1
+        assert "Nothing runs" in (await Chat(gateway).say("/stop", session_id="other")).text
+        assert "Nothing runs" in (await Chat(gateway).say("/stop", session_id="s", namespace="dev")).text
+        assert "was stopped" in (await Chat(gateway).say("/stop", session_id="s")).text
     assert [(each.text, each.error, each.interrupted) for each in chat.delivered] == [("so far", None, True)]
 
 
@@ -253,7 +254,7 @@ async def test_interrupt_that_is_ignored_ends_the_turn_after_its_grace(tmp_path:
         nursery.start_soon(ask)
         while not pool.living:
             await trio.testing.wait_all_tasks_blocked(0.01)
-        gateway.interrupt("main", "s")
+        await Chat(gateway).say("/stop", session_id="s")
     assert [(each.error, each.interrupted) for each in chat.delivered] == [("interrupted", True)]
 
 

@@ -79,6 +79,8 @@ class _Turn:
                 empty = True
                 continue
             if not self._pending:
+                if self._take_told():
+                    continue
                 return self._done(self._text)
             names = [call["function"]["name"] for call in self._pending]
             empty, unknown = False, 0 if any(name in self._registry for name in names) else unknown + 1
@@ -102,6 +104,7 @@ class _Turn:
         """
         if self._link.poll_interrupt():
             raise Interrupted
+        self._take_told()
         messages = [*self._messages, {"role": "user", "content": extra}] if extra else self._messages
         try:
             fitted = fit(messages, MODEL_ROOM)
@@ -120,6 +123,14 @@ class _Turn:
             return False
         self._messages.append(message)
         return True
+
+    def _take_told(self) -> bool:
+        """Add what the user said meanwhile to the conversation; say whether there was anything."""
+        told = self._link.take_told()
+        for text in told:
+            self._messages.append({"role": "user", "content": clean(text)})
+            self._link.send(wire.SteerTaken())
+        return bool(told)
 
     def _take_chunk(self, data: JsonObject) -> None:
         """Pass on a piece of the answer as it comes."""

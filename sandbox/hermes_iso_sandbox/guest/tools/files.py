@@ -1,7 +1,7 @@
-"""The file tools, gathered: read_file, write_file, patch and search_files."""
+"""The file tools, gathered: read_file, write_file, patch and search_files, and the agent's skills."""
 
 from __future__ import annotations
 
-from hermes_iso_sandbox.guest.tools import reading, searching, writing
+from hermes_iso_sandbox.guest.tools import reading, searching, skills, writing
 
-TOOLS = (*reading.TOOLS, *writing.TOOLS, *searching.TOOLS)
+TOOLS = (*reading.TOOLS, *writing.TOOLS, *searching.TOOLS, *skills.TOOLS)

@@ -7,10 +7,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hermes_iso_sandbox.guest.link import CallError
-from hermes_iso_sandbox.guest.tools import code, delegation, files, memory, terminal, todo
+from hermes_iso_sandbox.guest.tools import asking, code, files, memory, messages, terminal, todo
+from hermes_iso_sandbox.guest.tools.refused import REFUSED
 from hermes_iso_sandbox.guest.tools.tool import Bench, JsonObject, Tool, ToolError
 
-ALL: tuple[Tool, ...] = (*terminal.TOOLS, *files.TOOLS, *code.TOOLS, *memory.TOOLS, *todo.TOOLS, *delegation.TOOLS)
+ALL: tuple[Tool, ...] = (
+    *terminal.TOOLS,
+    *files.TOOLS,
+    *code.TOOLS,
+    *memory.TOOLS,
+    *todo.TOOLS,
+    *asking.TOOLS,
+    *messages.TOOLS,
+)
 RESULT_BYTES = 300_000
 """Most bytes of one result: three of them and the system prompt still fit in one call of the model."""
 PREVIEW = 80
@@ -25,7 +34,10 @@ class Outcome:
 
 
 class Registry:
-    """The tools of one turn, by name. A tool that is not granted is not here, so nothing can call it by mistake."""
+    """The tools of one turn, by name. A tool that is not granted is not here, so nothing can call it by mistake.
+
+    What stands in for a refused call is always here: it does nothing.
+    """
 
     def __init__(self, granted: Iterable[str], bench: Bench) -> None:
         wanted = set(granted)
@@ -33,7 +45,7 @@ class Registry:
         self._bench = bench
 
     def __contains__(self, name: str) -> bool:
-        return name in self._tools
+        return name in self._tools or name == REFUSED.name
 
     def preview(self, name: str, arguments: str) -> str:
         """Return a short line that says what a call is about."""
@@ -42,13 +54,13 @@ class Registry:
             given = json.loads(arguments)
         except (ValueError, RecursionError):
             given = None
-        value = given.get(tool.preview, "") if tool and isinstance(given, dict) else arguments
+        value = given.get(tool.preview, arguments if given else "") if tool and isinstance(given, dict) else arguments
         line = " ".join(clean(value if isinstance(value, str) else arguments)[: 4 * PREVIEW].split())
         return line if len(line) <= PREVIEW else line[: PREVIEW - 1] + "…"
 
     def run(self, name: str, arguments: str) -> Outcome:
         """Do one call. What a tool can't do is told to the model; only an interrupt or a closed link is raised."""
-        tool = self._tools.get(name)
+        tool = REFUSED if name == REFUSED.name else self._tools.get(name)
         if tool is None:
             granted = ", ".join(self._tools) or "none"
             return _outcome({"error": f"There is no tool {clean(name)[:100]!r} in this turn; granted are: {granted}."})
