@@ -368,6 +368,8 @@ async def test_request_for_the_gateway_itself_goes_to_its_hook():
             assert (await client.get(f"{found.url}/v2")).text == "ok"
             assert (await client.get(f"{found.url}/v3")).text == "ok"
         assert [record["verdict"] for record in found.records] == ["local"] * 3
+        assert (await found.talk(b"CONNECT model.internal:443 HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+        assert (await found.talk(b"CONNECT model.internal:443 HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 403 ")
     assert asked == [(b"http://model.internal/v1", b"hi"), (b"/v2", b""), (b"/v3", b"")]
 
 
@@ -460,20 +462,31 @@ some_requests = st.builds(
 """Requests that are right, and some that nearly are."""
 
 
-@given(st.lists(some_requests | st.sampled_from(BODIES), max_size=3), st.sampled_from([1, 7, 40, 4096]))
-def test_whatever_is_sent_is_answered_and_reaches_a_host_as_one_request(requests, cut):
-    """No sequence of bytes crashes a connection or leaves it hanging, and a host gets one request alone of it."""
+ANSWERS = [
+    *(b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"),
+    *(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"HTTP/1.1 099 What\r\n\r\n", b"HTTP/1.1 100 Go on\r\n\r\n"),
+    *(b"HTTP/1.1 304 Same\r\nContent-Length: 9\r\n\r\n", b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\n\r\n", *BODIES),
+]
+
+
+@given(
+    st.lists(some_requests | st.sampled_from(BODIES), max_size=3),
+    st.sampled_from([1, 7, 40, 4096]),
+    st.lists(st.sampled_from(ANSWERS), max_size=3).map(b"".join),
+)
+def test_whatever_is_sent_is_answered_and_reaches_a_host_as_one_request(requests, cut, answer):
+    """No sequence of bytes, of guest or host, crashes or hangs a connection, and a host gets one request alone of it."""
     sent = b"".join(requests)
-    trio.run(_send_pieces, [sent[start : start + cut] for start in range(0, len(sent), cut)])
+    trio.run(_send_pieces, [sent[start : start + cut] for start in range(0, len(sent), cut)], answer)
 
 
-async def _send_pieces(parts):
+async def _send_pieces(parts, host_says):
     hosts = []
 
     async def connect(address, port):
         ours, theirs = trio.testing.memory_stream_pair()
         hosts.append(theirs)
-        await theirs.send_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await theirs.send_all(host_says)
         await theirs.send_eof()
         return ours
 
@@ -488,7 +501,7 @@ async def _send_pieces(parts):
                     await client.send_all(part)
             await client.send_eof()
             answer = await read_all(client)
-    assert re.match(rb"HTTP/1.1 (100|204|40[034]|502) |\Z", answer), answer
+    assert re.match(rb"HTTP/1.1 (100|20[04]|304|40[034]|502) |\Z", answer), answer
     for host in hosts:
         http = h11.Connection(h11.SERVER)
         http.receive_data(await read_all(host))
