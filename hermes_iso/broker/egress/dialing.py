@@ -80,8 +80,8 @@ async def open_stream(address: str, port: int) -> trio.SocketStream:
 class Dialer:
     """Makes the connections of one door.
 
-    resolve: the operator's map; what stands there is connected to unchecked. Times are in seconds; the addresses of a name share
-    that for connecting evenly.
+    resolve: the operator's map; what stands there is connected to unchecked. Times are in seconds; the addresses of a name
+    share that for connecting evenly.
     """
 
     resolve: Mapping[str, Endpoint] = field(default_factory=dict)
