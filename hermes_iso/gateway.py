@@ -105,7 +105,7 @@ class Gateway:
         records = services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         try:
-            desk = Desk.of(inbound, route, records.sessions, services.runner, relay=relay, log=log)
+            desk = Desk.of(inbound, route, records.sessions, services.runner, hooks=services.hooks, relay=relay, log=log)
             reply = await take_command(inbound, route, config, desk)
             if isinstance(reply, str):
                 outbound = answer_of(reply, inbound, route, turn_id=turn_id)
@@ -151,7 +151,7 @@ class Gateway:
     async def reload(self, why: str) -> Change:
         """Serve what the home says now; turns that run end as they began. `why` names who asked, for the log.
 
-        Raises ConfigError, UsageError, SandboxError, DrainingError; then nothing has changed.
+        Raises HermesIsoError (a ConfigError has every reason), SandboxError; then nothing has changed.
         """
         self._check_open()
         return await self._reloader.reload(self._controlled().load, why=why)

@@ -40,27 +40,31 @@ class Generations:
 
     def __init__(self, config: Config) -> None:
         self.current = Generation.of(config, 1)
-        self._holders: Counter[int] = Counter()
+        self._holders: Counter[Generation] = Counter()
         self._released = trio.Event()
 
     @contextmanager
     def hold(self) -> Iterator[Generation]:
         """Give the current generation, and count its user until the body ends."""
         generation = self.current
-        self._holders[generation.number] += 1
+        self._holders[generation] += 1
         try:
             yield generation
         finally:
-            self._holders[generation.number] -= 1
-            if not self._holders[generation.number]:
-                del self._holders[generation.number]
+            self._holders[generation] -= 1
+            if not self._holders[generation]:
+                del self._holders[generation]
                 self._released.set()
                 self._released = trio.Event()
 
     async def wait_none_before(self, number: int) -> None:
         """Wait until nobody uses a generation older than `number`."""
-        while any(each < number for each in self._holders):
+        while any(each.number < number for each in self._holders):
             await self._released.wait()
+
+    def in_use(self) -> list[Generation]:
+        """Return the current generation, and the older ones that somebody uses."""
+        return list({self.current, *self._holders})
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,21 +57,28 @@ class Reloader:
     async def reload(self, load: Callable[[], Config], *, why: str) -> Change:
         """Serve what the home says now; returns what that changed. Cancelling leaves either all of it or nothing.
 
-        Raises ConfigError, UsageError, SandboxError; then nothing has changed.
+        Raises HermesIsoError (a ConfigError has every reason), SandboxError; then nothing has changed.
         """
         async with self._lock:
             try:
                 change = await self._swap(load)
             except (HermesIsoError, SandboxError) as error:
                 problems = error.problems if isinstance(error, ConfigError) else [error]
-                self.last = LastReload(time.time(), why, tuple(map(str, problems)))
-                self._log.error(
-                    "reload_refused", trigger=why, generation=self._generations.current.number, problems=self.last.problems
-                )
+                self._note(why, *map(str, problems))
                 raise
+            except Exception as error:
+                self._log.exception("reload_crashed", trigger=why)
+                failure = HermesIsoError("Something went wrong in the gateway; its log says what.")
+                self._note(why, str(failure))
+                raise failure from error
             self.last = LastReload(time.time(), why)
             self._log.info("reloaded", trigger=why, **change.as_json())
             return change
+
+    def _note(self, why: str, *problems: str) -> None:
+        """Remember and log why nothing has changed."""
+        self.last = LastReload(time.time(), why, problems)
+        self._log.error("reload_refused", trigger=why, generation=self._generations.current.number, problems=problems)
 
     async def _swap(self, load: Callable[[], Config]) -> Change:
         """Make the next generation and let it take over."""
@@ -90,14 +97,21 @@ class Reloader:
 
     async def _settle(self, old: Generation, new: Generation, fresh: Iterable[str]) -> None:
         """Make the sandboxes of new and changed agents, and let go of what no generation has any more."""
+        try:
+            await self._replace(old, new, fresh)
+        except Exception:  # noqa: BLE001  # what is left open by this does no harm, and the gateway goes on
+            self._log.exception("reload_not_settled", generation=new.number)
+
+    async def _replace(self, old: Generation, new: Generation, fresh: Iterable[str]) -> None:
         gone = _homes(old.config) - _homes(new.config)
         await self._retire(gone)
         await warm_ahead(self._services.pool, [new.config.agents[name] for name in fresh])
         await self._generations.wait_none_before(new.number)
-        # A turn that began under the old generation may have made such a sandbox again.
-        current = self._generations.current
-        await self._retire(gone - _homes(current.config))
-        await self._services.records.databases.close_all_but(current.config.agents)
+        async with self._lock:  # a reload that is under way has opened what nobody uses yet
+            used = [each.config for each in self._generations.in_use()]
+            # A turn that began under the old generation may have made such a sandbox again.
+            await self._retire(gone.difference(*map(_homes, used)))
+            await self._services.records.databases.close_all_but({name for config in used for name in config.agents})
 
     async def _retire(self, homes: Iterable[Path]) -> None:
         """End the sandboxes of homes that are not served any more, each with its last turn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apsw
 
@@ -103,7 +103,7 @@ class SessionBook:
                 return found, False
             copy = begin_session(connection, self.key, new_session_id(), title=found.title)
             copy_messages(connection, found.id, copy.id)
-            return copy, True
+            return replace(copy, turns=found.turns), True
 
         return await self._sessions.run(self._agent, enter)
 
@@ -181,7 +181,7 @@ class SessionBook:
         Returns how many messages went, and how many there are now.
         """
 
-        def replace(connection: apsw.Connection) -> tuple[int, int]:
+        def shorten(connection: apsw.Connection) -> tuple[int, int]:
             row = self._ensured(connection)
             tail = last_exchange(connection, row.id, kept) if kept else None
             end = tail[0] if tail is not None else next_number(connection, row.id)
@@ -190,7 +190,7 @@ class SessionBook:
             query = "SELECT count(*) FROM messages WHERE session = ?"
             return gone, int(str(connection.execute(query, (row.id,)).fetchall()[0][0]))
 
-        return await self._sessions.run(self._agent, replace)
+        return await self._sessions.run(self._agent, shorten)
 
     async def set_home(self, chat: ChatRef, by: str) -> None:
         """Note a chat as the agent's home on its platform."""

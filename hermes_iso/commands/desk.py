@@ -1,4 +1,4 @@
-"""Desk: what a command works with: the chat's sessions, the turns that run in it, and where its own turn would tell things."""
+"""Desk: what a command works with: the chat's sessions, the turns that run in it, and where it and its turn tell things."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from hermes_iso.adapter import Relay
+from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.journal import TurnLog
 from hermes_iso.messages import Inbound
 from hermes_iso.routing import Route
@@ -23,14 +24,17 @@ class Desk:
     book: SessionBook
     sessions: Sessions
     runner: TurnRunner
+    hooks: Hooks
     relay: Relay
     log: TurnLog
 
     @staticmethod
-    def of(inbound: Inbound, route: Route, sessions: Sessions, runner: TurnRunner, *, relay: Relay, log: TurnLog) -> Desk:
+    def of(
+        inbound: Inbound, route: Route, sessions: Sessions, runner: TurnRunner, *, hooks: Hooks, relay: Relay, log: TurnLog
+    ) -> Desk:
         """Return the desk for a message."""
         book = SessionBook(sessions, route.agent, chat_key(inbound, route), inbound.session_id)
-        return Desk(log.turn_id, route, book, sessions, runner, relay, log)
+        return Desk(log.turn_id, route, book, sessions, runner, hooks, relay, log)
 
     def alone(self) -> AbstractContextManager[None]:
         """Hold the chat's one place, so that no turn changes its session meanwhile. Raises TurnError(busy)."""

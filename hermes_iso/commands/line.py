@@ -37,4 +37,5 @@ async def take_command(inbound: Inbound, route: Route, config: Config, desk: Des
         return f"Only an admin of agent {agent.id} may use /{command.name}."
     if command.stored and inbound.history is not None:
         return NEEDS_SESSION
+    await desk.hooks.command(command.name, inbound, route, arguments=args)
     return await command.run(Call(args, inbound, route, agent, config, admin, usable, desk))

@@ -27,7 +27,10 @@ async def _new(call: Call) -> Reply:
     """Begin a fresh session; what runs in the old one is stopped."""
     for turn in call.desk.running():
         call.desk.runner.interrupt(turn.turn_id)
+    old = await call.desk.book.current()
     row = await call.desk.book.begin(title_of(call.args))
+    ids = {"old_session_id": old.session_id if old else "", "new_session_id": row.session_id}
+    await call.desk.hooks.session_reset(call.inbound, call.route, **ids, reason="new_session")
     titled = f" {row.title!r}" if row.title else ""
     return f"New session{titled}: {row.session_id}. The earlier one is kept: /sessions lists them, /resume goes back."
 

@@ -25,7 +25,8 @@ class ToolHooks:
 
     def __init__(self, hooks: Hooks, turn: Turn) -> None:
         self._hooks = hooks
-        self._about = about_turn(turn)
+        self._heard = hooks.wants(PRE_TOOL_CALL, "agent:step", "post_tool_call")
+        self._about = about_turn(turn) if self._heard else {}
         self._calls: dict[str, JsonObject] = {}
         self._told = 0
         self._steps = 0
@@ -33,7 +34,7 @@ class ToolHooks:
     async def without_refused(self, message: JsonObject) -> JsonObject:
         """Return a model's message with each tool call that a hook refuses replaced, so that no guest ever sees it."""
         calls = message.get("tool_calls")
-        if not calls:
+        if not calls or not self._heard:
             return message
         names = [str(call["function"]["name"]) for call in calls]
         self._steps += 1
@@ -47,7 +48,7 @@ class ToolHooks:
     async def returned(self, call_id: str, name: str, *, ok: bool, seconds: float) -> None:
         """Tell that a tool ended, by what the guest says of it."""
         self._told += 1
-        if self._told <= TOLD_CALLS:
+        if self._heard and self._told <= TOLD_CALLS:
             how = {"status": "ok" if ok else "error", "duration_ms": round(seconds * 1000)}
             call = self._calls.pop(call_id, _described({"id": call_id, "function": {"name": name, "arguments": ""}}))
             await self._hooks.tell("tool_returned", {**self._about, **call, **how})

@@ -17,7 +17,7 @@ from tests.support.line import Chat
 CONFIG = """\
 model: builtin/offline
 agents: {coder: {}}
-gateway: {hook_timeout: 1}
+gateway: {hook_timeout: 2}
 """
 HANDLER = """
 import json, os, socket, subprocess
@@ -91,7 +91,7 @@ def hook_home(where: Path, **facts: Any) -> Path:
 
 
 def test_hooks_choose_refuse_and_are_replaced_when_they_break(tmp_path: Path) -> None:
-    """A hang, a death and an error leave the declared route and cost a second at most; the next question is answered."""
+    """A hang, a death and an error leave the declared route and cost two seconds at most; the next question is answered."""
 
     async def scenario(gateway: Gateway, chat: Chat) -> None:
         assert (await chat.say("to coder")).agent == "coder"

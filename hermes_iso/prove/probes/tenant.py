@@ -155,6 +155,32 @@ async def _history(trial: Trial, one: ChatRef, two: ChatRef) -> str:
     return "its history holds it" if trial.mark in answers[2] else ""
 
 
+async def words_of_user(trial: Trial) -> str:
+    """X17: what one user said to an agent, asked for in the turn of another: by words, with forged names, and by its id."""
+    one, two = (ChatRef("console", f"{trial.mark}-{number}") for number in ("1", "2"))
+    said = await trial.send(Inbound(one, f"answer = ''  # {trial.mark}", platform_id=trial.mark, agent=trial.me))
+    ask = f"""
+from hermes_iso_sandbox.guest.link import CallError
+chat = {one.chat_id!r}
+forged = dict(agent={trial.me!r}, profile={trial.me!r}, chat=chat, chat_id=chat, user_id='', namespace='')
+found = []
+words = {{'query': {trial.mark!r}}}
+for params in (words, {{**words, **forged}}, {{'session_id': {said.session_id!r}, **forged}}):
+    try:
+        found.append(repr(link.call('session_search', params)))
+    except CallError as error:
+        found.append(error.kind)
+answer = chr(10).join(found)
+"""
+    control, *answers = [
+        (await trial.send(Inbound(chat, ask, platform_id=trial.mark, agent=trial.me, history=()))).text
+        for chat in (one, one if trial.plays_hole else two)
+    ]
+    if control.count(said.session_id) < 3:
+        raise BrokenProbeError(f"the user's own words were not found: {control[:200]}")
+    return "the other's session was shown" if said.session_id in answers[0] else ""
+
+
 PROBES = (
     _peers("X01", "abstract socket", _ABSTRACT),
     _peers("X02", "TCP server on loopback", _TCP),
@@ -182,4 +208,5 @@ for path in (PEER_HOME, PEER_HOME + '/workspace', PEER_HOME + '/memories', '/her
     _users("X14", "background processes in the list", _LIST),
     Probe("X15", "tenant", "another user's messages in the history, under the same agent", history_of_user, planted="pass"),
     Probe("X16", "tenant", "the history of a chat whose session key reads the same", history_by_key, planted="pass"),
+    Probe("X17", "tenant", "another user's words through the search in sessions", words_of_user, planted="pass"),
 )

@@ -121,6 +121,17 @@ def test_add_names_the_agent_where_only_named_ones_are_served(home):
     assert (home / "config.yaml").read_text() == "gateway: {serve: [main, coder, helper]}   # few\nagents:\n  helper: {}\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for somebody else")
+def test_what_root_adds_belongs_to_whom_the_home_belongs(home):
+    """A gateway of an ordinary user can use what an administrator made in its home."""
+    for path in (home, home / "profiles", home / "config.yaml"):
+        os.chown(path, 1234, 2345)
+    assert run(home, "add", "twin", "--clone-from", "coder") == 0
+    made = [home / "config.yaml", home / "profiles/twin", *(home / "profiles/twin").rglob("*")]
+    assert len(made) > 10
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(1234, 2345)}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -166,6 +177,18 @@ def test_remove_takes_overlay_routes_and_keys_and_keeps_the_home(home, capsys):
     after = files(home / "profiles/coder")
     assert ".hermes-iso-removed" in after
     assert {**before, ".hermes-iso-removed": after[".hermes-iso-removed"]} == after
+
+
+def test_remove_takes_back_what_others_share_with_it(home, tmp_path, capsys):
+    """A directory that is shared with nobody else, and the word to write to it, go from the other agents' overlays."""
+    (tmp_path / "data").mkdir()
+    both = "{{messages: {{to: [{0}], from: [{0}]}}, shared_paths: [{{name: d, path: {1}/data, with: [{0}]}}]}}"
+    overlays = f"  coder: {both.format('reader', tmp_path)}\n  reader: {both.format('coder', tmp_path)}\n"
+    (home / "config.yaml").write_text(f"agents:\n{overlays}")
+    assert main(["config", "check", "--home", str(home)]) == 0
+    assert run(home, "remove", "coder", "--yes") == 0
+    assert capsys.readouterr().err.count("leads to it, and is removed with it") == 3
+    assert (home / "config.yaml").read_text() == "agents:\n  reader: {messages: {to: [], from: []}, shared_paths: []}\n"
 
 
 def test_removed_agent_is_not_found_again_but_can_be_added_again(home, capsys):

@@ -19,9 +19,12 @@ from hermes_iso.commands.words import BY_NAME, parse
 from hermes_iso.config.schema import CommandRules
 from hermes_iso.errors import UsageError
 from hermes_iso.history import Message
+from hermes_iso.hooks.hook import Hook
+from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, Guest, make_agent, make_config, open_line, thinking
+from tests.unit.hooks.test_hooks import Answers
 
 OTHER = ModelSettings("lab", "other", "http://127.0.0.1:1/v1", "chat_completions", api_key="secret-key")
 
@@ -539,7 +542,9 @@ async def test_admin_reaches_sessions_of_other_chats_and_nobody_else_does(tmp_pa
         assert theirs.session_id in await answer(chat, "/sessions all")
         assert theirs.session_id in await answer(chat, "/sessions all search pineapple")
         assert theirs.session_id not in await answer(chat, "/sessions search pineapple")
-        assert "A copy of that session" in await answer(chat, f"/resume {theirs.session_id}")
+        copied = await answer(chat, f"/resume {theirs.session_id}")
+        assert "A copy of that session" in copied
+        assert "(1 turn)" in copied
         await answer(chat, "mine")
         assert recorder.requests[-1].history[0]["content"] == "their pineapple"
         await answer(chat, "next", chat="theirs", **mine)
@@ -609,3 +614,25 @@ def test_aliases_are_commands_of_their_own_name() -> None:
     assert BY_NAME["reset"] is BY_NAME["new"]
     assert BY_NAME["bg"] is BY_NAME["background"]
     assert replace(BY_NAME["q"]) == BY_NAME["queue"]
+
+
+async def test_hooks_are_told_of_commands_and_of_new_sessions(tmp_path: Path, nursery: trio.Nursery) -> None:
+    """A command by its own name, whatever alias was typed; a session's end and the next one's beginning, with both ids."""
+    events = frozenset({"command:*", "session:start", "session:end", "session:reset"})
+    helper = Answers(None)
+    hooks = Hooks([Hook("watch", events)], helper)
+    nursery.start_soon(hooks.serve_notes)
+    async with open_line(tmp_path / "home", hooks=hooks) as (gateway, _):
+        chat = Chat(gateway)
+        await chat.say("hello")
+        await chat.say("/reset a title")
+        await chat.say("hello again")
+        await chat.say("/nonsense-that-is-no-command")
+    await hooks.finish()
+    told = [(event, context) for _, event, context in helper.asked]
+    assert [event for event, _ in told] == ["session:start", "command:new", "session:end", "session:reset", "session:start"]
+    assert {context["agent_id"] for _, context in told} == {"main"}
+    assert (told[1][1]["command"], told[1][1]["args"]) == ("new", "a title")
+    reset = told[3][1]
+    assert (reset["old_session_id"], reset["new_session_id"]) == (told[0][1]["session_id"], told[4][1]["session_id"])
+    assert reset["old_session_id"] != reset["new_session_id"]

@@ -2,8 +2,15 @@
 
 # ruff: noqa: E501  a config and its lines stand side by side
 
-import pytest
+import tempfile
+from pathlib import Path
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hermes_iso.config.load import load_config
+from hermes_iso.errors import ConfigError
 from hermes_iso_sandbox.confinement import Bind
 from tests.support.homes import load, make_home, mistakes
 
@@ -167,6 +174,28 @@ def test_a_mistake_has_its_line(home, data, entries, lines):
     text = agents(**entries).replace("T/", f"{data}/").replace("HOME", str(home))
     found = [line.replace(str(data), "T") for line in mistakes(home, text)]
     assert sorted(found) == sorted(f"HOME/config.yaml:{line}" for line in lines)
+
+
+@settings(max_examples=60)
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.sets(st.sampled_from("abcd")), max_size=4)
+    | st.sets(st.sampled_from("abcd"), min_size=2).map(lambda group: dict.fromkeys(group, group))
+)
+def test_a_directory_is_shared_by_those_who_all_name_each_other_or_by_nobody(wishes):
+    """Whatever anybody writes: the config loads only when everybody with an entry names exactly all others with one."""
+    wishes = {agent: sorted(names - {agent}) for agent, names in wishes.items()}
+    with tempfile.TemporaryDirectory() as place:
+        data = make_home(Path(place).resolve() / "data")
+        entries = {agent: share(", ".join(wishes[agent])) if agent in wishes else "" for agent in "abcd"}
+        home = make_home(data.parent / "home", agents(**entries).replace("T/", f"{data.parent}/"))
+        agreed = all(set(names) == set(wishes) - {agent} and names for agent, names in wishes.items())
+        try:
+            config = load_config(home, {})
+        except ConfigError:
+            assert not agreed
+            return
+        assert agreed
+        assert {agent for agent in config.agents if shared_binds(config, agent)} == set(wishes)
 
 
 def test_partner_must_exist(home, data):

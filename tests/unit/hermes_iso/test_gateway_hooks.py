@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hermes_iso.background import Background
 from hermes_iso.config.schema import RouteRule
 from hermes_iso.errors import RouteRejectedError
 from hermes_iso.hooks.helper import HookFailedError
@@ -75,3 +76,21 @@ async def test_hook_never_widens_what_a_key_opens(tmp_path: Path) -> None:
         assert await answers(model="main") == "main"
         assert await answers(headers={"authorization": f"Bearer {CODER_KEY}"}) == "coder"
         assert len(helper.asked) == asked
+
+
+async def test_commands_and_new_sessions_are_told(tmp_path: Path) -> None:
+    """A hook hears which command was taken, with its arguments, and of both sessions when a chat begins a new one."""
+    helper = Answers(*[None] * 9)
+    hooks = Hooks([Hook("all", frozenset({"command:*", "session:reset"}))], helper)
+    async with open_line(tmp_path / "home", hooks=hooks) as (gateway, _), Background() as background:
+        background.start_soon(hooks.serve_notes)
+        first = await Chat(gateway).say("x")
+        assert "New session" in (await Chat(gateway).say("/new Other things")).text
+        await Chat(gateway).say("/nosuch")
+        second = await Chat(gateway).say("y")
+        await hooks.finish()
+    told = {event: context for _, event, context in helper.asked}
+    assert sorted(told) == ["command:new", "session:reset"]
+    assert (told["command:new"]["command"], told["command:new"]["args"]) == ("new", "Other things")
+    ids = (told["session:reset"]["old_session_id"], told["session:reset"]["new_session_id"])
+    assert ids == (first.session_id, second.session_id)

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from hermes_iso.config.schema import Config
-from hermes_iso.errors import ConfigError, DrainingError, Problem, RouteRejectedError, UsageError
+from hermes_iso.errors import ConfigError, DrainingError, HermesIsoError, Problem, RouteRejectedError, UsageError
 from hermes_iso.gateway import Gateway
 from hermes_iso.reload import Controls
 from hermes_iso_sandbox import wire
@@ -108,6 +108,39 @@ async def test_records_of_a_removed_agent_stay_open_for_its_last_turn(tmp_path: 
         assert (await chat.say("y", agent="coder")).text == "2"
 
 
+async def test_agent_that_comes_and_goes_is_let_go_of_only_when_no_generation_has_it(tmp_path: Path) -> None:
+    """A turn of a generation in between keeps what it needs, whichever older or newer one ends first."""
+    go = {name: trio.Event() for name in ("first", "second")}
+
+    async def script(guest: Guest) -> None:
+        request = await guest.hear()
+        await go[request.text].wait()
+        await guest.say(wire.TurnDone("done", [{"role": "assistant", "content": "x"}]))
+
+    async with serving(tmp_path, script) as (gateway, pool, home), trio.open_nursery() as nursery:
+        chat = Chat(gateway)
+        databases = gateway._services.records.databases
+        coder = home.config.home / "profiles" / "coder"
+        nursery.start_soon(lambda: chat.say("first", agent="coder"))
+        await until(lambda: pool.living == 1)
+        for agents in (("main",), ("main", "coder")):
+            home.serves(*agents)
+            await gateway.reload("test")
+        nursery.start_soon(lambda: chat.say("second", chat="d", agent="coder"))
+        await until(lambda: pool.living == 2)
+        home.serves("main")
+        await gateway.reload("test")
+        go["first"].set()
+        await until(lambda: len(chat.delivered) == 1)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert sorted(databases.by_agent) == ["coder", "main"]
+        retired = pool.retired.count(coder)
+        go["second"].set()
+        await until(lambda: sorted(databases.by_agent) == ["main"])
+        assert pool.retired.count(coder) > retired
+    assert [each.error for each in chat.delivered] == [None, None]
+
+
 async def test_sandboxes_of_removed_agents_end_and_those_of_new_ones_are_made(tmp_path: Path) -> None:
     """An agent that did not change is left alone, a changed one's sandbox is made anew ahead of its turn."""
     async with serving(tmp_path) as (gateway, pool, home):
@@ -144,6 +177,25 @@ async def test_refused_reload_changes_nothing_and_is_remembered(tmp_path: Path, 
         home.found = home.config
         assert (await gateway.reload("test")).number == 2
         assert gateway.last_reload.problems == ()
+
+
+async def test_reload_that_crashes_is_told_in_a_sentence_and_the_gateway_goes_on(tmp_path: Path) -> None:
+    """Whatever a home makes the gateway trip over, nobody who is served notices."""
+    async with serving(tmp_path) as (gateway, pool, home):
+        home.found = ZeroDivisionError("a fault")
+        with pytest.raises(HermesIsoError, match="its log says what"):
+            await gateway.reload("test")
+        assert gateway.last_reload is not None
+        assert len(gateway.last_reload.problems) == 1
+
+        async def retire(place: Path) -> None:
+            raise OSError(str(place))
+
+        pool.retire = retire  # type: ignore[method-assign]
+        home.serves("main")
+        await gateway.reload("test")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (await Chat(gateway).say("x")).error is None
 
 
 async def test_agent_whose_records_cannot_be_made_refuses_the_reload(tmp_path: Path) -> None:
