@@ -40,7 +40,7 @@ async def _serve_request(client: Client, door: Door, *, counted: bool = True) ->
         with Passage(door, "", None) as client.passage:
             await _complain(client, client.passage, error)
         return False
-    with Passage(door, request.method.decode("ascii"), target) as passage:
+    with Passage(door, request.method.decode("ascii"), target, head=client.head_bytes) as passage:
         client.passage = passage
         try:
             return await _serve_target(client, door, target, passage)
@@ -53,7 +53,7 @@ async def _serve_request(client: Client, door: Door, *, counted: bool = True) ->
 
 async def _serve_target(client: Client, door: Door, target: Target, passage: Passage) -> bool:
     """Serve a request that was read; return whether another one may follow. Raises NoWayError, BadRequestError."""
-    if target.kind == "local" or target.host in door.virtual:
+    if target.kind == "local" or (target.kind == "plain" and target.host in door.virtual):
         passage.becomes_local()
         await door.local(client)
         return await client.finish()

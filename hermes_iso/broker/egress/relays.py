@@ -12,6 +12,8 @@ from hermes_iso.broker.egress.heads import BadRequestError, Target, end_to_end
 
 ANSWER_HEAD_BYTES = 1 << 16
 """Longest head of an answer."""
+INTERIM_ANSWERS = 16
+"""Answers like `100 Continue` before the one that counts."""
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
@@ -89,10 +91,12 @@ def _head(request: h11.Request, target: Target) -> h11.Request:
 async def _relay_answer(client: Client, remote: h11.Connection, upstream: trio.SocketStream) -> None:
     """Hand the host's answer to the client, without what is about the connection alone."""
     answer = await _next(remote, upstream)
-    while isinstance(answer, h11.InformationalResponse):
+    for _ in range(INTERIM_ANSWERS):
+        if not isinstance(answer, h11.InformationalResponse):
+            break
         answer = await _next(remote, upstream)
     if not isinstance(answer, h11.Response):
-        raise NoWayError("The host closed the connection without an answer.")
+        raise NoWayError("The host gave no answer to the request.")
     headers = end_to_end(answer.headers)
     if any(name == b"transfer-encoding" for name, _ in answer.headers):
         headers = [(name, value) for name, value in headers if name != b"content-length"]
