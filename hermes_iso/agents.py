@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -138,9 +138,15 @@ class Agent:
         """What the agent's own grant needs of its sandbox, over all platforms."""
         return needs_of(self.policy.grant(TOOLS))
 
+    @property
+    def has_door(self) -> bool:
+        """Whether there is a way out of its sandbox: it may reach something, and has a tool that could."""
+        return self.egress.opens and self.needs.execute
+
     def confinement(self) -> Confinement:
         """Return what every process of this agent may touch, from the files as they stand now. Raises ConfigError."""
-        return shaped(self.profile.confinement(), self.needs, self.profile.workplaces)
+        confinement = shaped(self.profile.confinement(), self.needs, self.profile.workplaces)
+        return replace(confinement, door=self.has_door)
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""

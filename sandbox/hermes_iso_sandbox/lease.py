@@ -26,9 +26,10 @@ PAUSE_FACTOR = 4
 class Lease:
     """The exclusive right to one turn process: send it its request, receive what it says."""
 
-    def __init__(self, forked: Forked, stream: UNIXSocketStream, processes: Processes) -> None:
+    def __init__(self, forked: Forked, stream: UNIXSocketStream, processes: Processes, *, has_door: bool = False) -> None:
         self.processes = processes
         self._forked = forked
+        self._has_door = has_door
         self._stream = stream
         self._reader = wire.FrameReader()
         self._bodies: list[bytes] = []
@@ -37,7 +38,10 @@ class Lease:
         self._sending = anyio.Lock(fast_acquire=True)
 
     async def take_door(self) -> socket.socket | None:
-        """Return the turn's own door, to be served and closed by the caller. Once at most, before anything is received."""
+        """Return the turn's own door, to be served and closed by the caller; None where it has none, or was taken."""
+        if not self._has_door:
+            return None
+        self._has_door = False
         return await receive_door(self._stream.extra(SocketAttribute.raw_socket))  # noqa: S610  # no Django here
 
     async def send(self, message: wire.HostMessage) -> None:
@@ -54,6 +58,8 @@ class Lease:
 
         Raises ProtocolError for a bad frame, FloodError beyond the bounds of a turn, GuestDiedError when the guest is gone.
         """
+        if (door := await self.take_door()) is not None:  # nobody wants it, and it comes before all messages
+            door.close()
         while not self._bodies:
             try:
                 data = await self._stream.receive()

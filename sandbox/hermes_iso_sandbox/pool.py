@@ -1,4 +1,4 @@
-"""SandboxPool: every sandbox of the gateway, and the one door to a turn process, `lease()`.
+"""SandboxPool: every sandbox of the gateway, and the one way to a turn process, `lease()`.
 
 A sandbox is pinned to one Confinement for its whole life. The pool makes it when it is first needed, keeps a forked turn
 process waiting in it, gives that out exactly once, and forks the next after the reply. When a lease ends, however it ends,
@@ -188,7 +188,7 @@ class SandboxPool:
                 forked, stream = await sandbox.take(kept)
                 try:
                     with sandbox.watch.over(forked):
-                        yield Lease(forked, stream, Processes(kept, forked))
+                        yield Lease(forked, stream, Processes(kept, forked), has_door=confinement.door)
                 finally:
                     await sandbox.zygote.kill(forked)
                     await close(stream)

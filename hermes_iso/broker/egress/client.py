@@ -27,6 +27,7 @@ class Client:
     def __init__(self, stream: trio.abc.HalfCloseableStream, door: Door) -> None:
         self.passage: Passage | None = None
         self.started = self.gone = False
+        self.head_bytes = 0
         self._stream = stream
         self._door = door
         self._waiting = b""
@@ -41,7 +42,7 @@ class Client:
 
     async def next_request(self) -> h11.Request | None:
         """Return the next request, or None when the client ended or sent none for too long. Raises BadRequestError."""
-        self.passage, self.started, self._request = None, False, None
+        self.passage, self.started, self._request, self.head_bytes = None, False, None, 0
         self._http = _server()
         if not self._waiting:
             with trio.move_on_after(self._door.limits.idle_timeout):
@@ -64,13 +65,20 @@ class Client:
 
     async def _read_head(self) -> bytes:
         """Return a head with the empty line at its end; what follows it waits. Raises BadRequestError."""
+        checked, seen = False, 0
         with trio.move_on_after(self._door.limits.head_timeout):
-            while (end := self._waiting.find(b"\r\n\r\n", 0, HEAD_BYTES + 4)) < 0:
-                check_beginning(self._waiting)
+            while (end := self._waiting.find(b"\r\n\r\n", max(seen - 3, 0))) < 0:
+                checked = checked or check_beginning(self._waiting)
+                seen = len(self._waiting)
+                if seen > HEAD_BYTES:
+                    break
                 more = await self.read()
                 if not more:
                     raise BadRequestError("The request ended in the middle of its head.")
                 self._waiting += more
+            self.head_bytes = end + 4
+            if not 0 <= end <= HEAD_BYTES:
+                raise BadRequestError(f"The head of the request is longer than {HEAD_BYTES} bytes.")
             head, self._waiting = self._waiting[: end + 4], self._waiting[end + 4 :]
             return head
         raise BadRequestError("The head of the request took too long.", 408)

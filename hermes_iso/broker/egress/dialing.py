@@ -80,7 +80,8 @@ async def open_stream(address: str, port: int) -> trio.SocketStream:
 class Dialer:
     """Makes the connections of one door.
 
-    resolve: the operator's map; what stands there is connected to unchecked. Times are in seconds.
+    resolve: the operator's map; what stands there is connected to unchecked. Times are in seconds; the addresses of a name
+    share that for connecting evenly.
     """
 
     resolve: Mapping[str, Endpoint] = field(default_factory=dict)
@@ -115,8 +116,8 @@ class Dialer:
     async def _connect(self, host: str, addresses: Sequence[str], port: int) -> trio.SocketStream:
         """Connect to the first address that answers. Raises NoWayError."""
         failed: OSError | None = None
-        with trio.move_on_after(self.connect_timeout):
-            for address in addresses:
+        for address in addresses:
+            with trio.move_on_after(self.connect_timeout / len(addresses)):
                 try:
                     return await self.connect(address, port)
                 except OSError as error:

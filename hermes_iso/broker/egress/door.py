@@ -126,10 +126,10 @@ class Passage:
     """One request or tunnel through a door, from its first decision to its record: `with Passage(…) as passage`.
 
     A cancel scope over all of it ends it when nothing moves for too long, when the rules change and when bytes run out.
-    `target` None: the request could not be read.
+    `target` None: the request could not be read. head: its bytes that were read and counted before.
     """
 
-    def __init__(self, door: Door, method: str, target: Target | None) -> None:
+    def __init__(self, door: Door, method: str, target: Target | None, *, head: int = 0) -> None:
         self.local = False
         self._door = door
         self._method = method
@@ -139,7 +139,7 @@ class Passage:
         self._scope = trio.CancelScope()
         self._idle = door.limits.idle_timeout
         self._began = trio.current_time()
-        self._up = self._down = 0
+        self._up, self._down = head, 0
 
     def decide(self) -> Verdict:
         """Return what the door's rules of now say."""

@@ -52,23 +52,19 @@ class Target:
     address: bool = False
 
 
-def check_beginning(data: bytes) -> None:
-    """Raise BadRequestError as soon as the first bytes of a request show that it can't be one."""
+def check_beginning(data: bytes) -> bool:
+    """Return whether a request's first line is there, and right. Raises BadRequestError as soon as it can't become so."""
     if data and not 0x41 <= data[0] <= 0x5A:
         raise BadRequestError("This is an HTTP/1.1 proxy, and what was sent is no HTTP request.")
-    if len(data) > HEAD_BYTES:
-        raise BadRequestError(f"The head of the request is longer than {HEAD_BYTES} bytes.")
     line, found, _ = data.partition(b"\r\n")
-    if found:
-        _check_line(line)
-
-
-def _check_line(line: bytes) -> None:
+    if not found:
+        return False
     parts = _REQUEST_LINE.match(line)
     if parts is None:
         raise BadRequestError("The request line is malformed: METHOD TARGET HTTP/1.1 is what a proxy takes.")
     if (parts[3], parts[4]) not in ((b"1", b"1"), (b"1", b"0")):
         raise BadRequestError("The request is in another version of HTTP than 1.1 and 1.0.")
+    return True
 
 
 def check_head(head: bytes) -> None:

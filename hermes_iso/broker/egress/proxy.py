@@ -40,7 +40,7 @@ async def _serve_request(client: Client, door: Door, *, counted: bool = True) ->
         with Passage(door, "", None) as client.passage:
             await _complain(client, client.passage, error)
         return False
-    with Passage(door, request.method.decode("ascii"), target) as passage:
+    with Passage(door, request.method.decode("ascii"), target, head=client.head_bytes) as passage:
         client.passage = passage
         try:
             return await _serve_target(client, door, target, passage)

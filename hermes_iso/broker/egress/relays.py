@@ -15,6 +15,8 @@ from hermes_iso.broker.egress.heads import BadRequestError, Headers, Target, end
 
 ANSWER_HEAD_BYTES = 1 << 16
 """Longest head of an answer."""
+INTERIM_ANSWERS = 16
+"""Answers like `100 Continue` before the one that counts."""
 
 
 class Inspector(Protocol):
@@ -116,10 +118,12 @@ async def _relay_answer(
 ) -> None:
     """Hand the host's answer to the client, without what is about the connection alone."""
     answer = await _next(remote, upstream)
-    while isinstance(answer, h11.InformationalResponse):
+    for _ in range(INTERIM_ANSWERS):
+        if not isinstance(answer, h11.InformationalResponse):
+            break
         answer = await _next(remote, upstream)
     if not isinstance(answer, h11.Response):
-        raise NoWayError("The host closed the connection without an answer.")
+        raise NoWayError("The host gave no answer to the request.")
     headers = end_to_end(answer.headers)
     if any(name == b"transfer-encoding" for name, _ in answer.headers):
         headers = [(name, value) for name, value in headers if name != b"content-length"]

@@ -88,6 +88,19 @@ async def test_waiting_is_bounded(autojump_clock):
     assert not caught.value.refused
 
 
+async def test_silent_address_leaves_time_for_the_next(autojump_clock):
+    """Where one family of addresses leads nowhere, the other still has its share of the time."""
+
+    async def connect(address, port):
+        if ":" in address:
+            await trio.sleep_forever()
+        return "a stream"
+
+    dialer = Dialer(lookup=found("2606:4700::1111", "1.1.1.1"), connect=connect, connect_timeout=10)
+    assert await dialer.dial("a.org", 443) == "a stream"
+    assert trio.current_time() == pytest.approx(5.0)
+
+
 async def test_name_that_does_not_exist_is_out_of_reach():
     """It is no refusal: the guest should check the name."""
 
