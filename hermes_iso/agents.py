@@ -140,8 +140,9 @@ class Agent:
 
     @property
     def has_door(self) -> bool:
-        """Whether there is a way out of its sandbox: it may reach something, and has a tool that could."""
-        return self.egress.opens and self.needs.execute
+        """Whether there is a way out of its sandbox: there is something that it may reach, and it has a tool that could."""
+        reaches = self.egress.opens or self.models is not None or bool(self.profile.secrets)
+        return reaches and self.needs.execute
 
     def confinement(self) -> Confinement:
         """Return what every process of this agent may touch, from the files as they stand now. Raises ConfigError."""

@@ -70,11 +70,13 @@ class ModelBroker:
         self._limits = limits or ModelLimits()
         self._jitter = jitter
         self._transport: httpx.AsyncHTTPTransport | None = None
+        self._tls: ssl.SSLContext | None = None
         self._without_usage: set[str] = set()
 
     async def __aenter__(self) -> Self:
+        self._tls = ssl.create_default_context()
         self._transport = httpx.AsyncHTTPTransport(
-            verify=ssl.create_default_context(),
+            verify=self._tls,
             trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=_KEPT_CONNECTIONS, keepalive_expiry=_KEPT_SECONDS),
         )
@@ -86,6 +88,13 @@ class ModelBroker:
         transport, self._transport = self._transport, None
         if transport is not None:
             await transport.aclose()
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """By what hosts are trusted; to load it takes a while, so there is one."""
+        if self._tls is None:
+            raise RuntimeError("a ModelBroker trusts hosts only inside its `async with`")
+        return self._tls
 
     @property
     def limits(self) -> ModelLimits:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hermes_iso.broker.egress.dialing import NoWayError
 from hermes_iso.broker.egress.door import Door, LocalExchange
 from hermes_iso.broker.egress.heads import read_target
 from hermes_iso.broker.injection.hosts import InjectedHosts
@@ -29,8 +28,6 @@ class OwnHosts:
             await self._injected.serve(client, target)
         elif self._models is None:
             await client.answer(404, "There is no model host in this sandbox: its operator opens one with agents.<id>.models.")
-        elif target.kind == "tunnel":
-            raise NoWayError(f"The model host speaks plain HTTP: use http://{HOST}/v1.", refused=True)
         else:
             await self._models.serve(client)
 

@@ -53,7 +53,7 @@ async def _serve_request(client: Client, door: Door, *, counted: bool = True) ->
 
 async def _serve_target(client: Client, door: Door, target: Target, passage: Passage) -> bool:
     """Serve a request that was read; return whether another one may follow. Raises NoWayError, BadRequestError."""
-    if target.kind == "local" or (target.host in door.virtual and not _is_open_tunnel(door, target)):
+    if target.kind == "local" or (target.kind == "plain" and target.host in door.virtual):
         passage.becomes_local()
         await door.local(client)
         return await client.finish()
@@ -69,11 +69,6 @@ async def _serve_target(client: Client, door: Door, target: Target, passage: Pas
         return await forward(client, target, upstream)
 
 
-def _is_open_tunnel(door: Door, target: Target) -> bool:
-    """Say whether this is a tunnel that the rules allow: it goes through, also to a host that the gateway answers for."""
-    return target.kind == "tunnel" and door.rules.decide(target.host, target.port).allowed
-
-
 def _permit(door: Door, target: Target, passage: Passage) -> None:
     """Raise NoWayError unless door and rules let a request through."""
     where = f"{target.host}:{target.port}"
@@ -82,6 +77,9 @@ def _permit(door: Door, target: Target, passage: Passage) -> None:
     if door.used_up:
         raise NoWayError(f"The {door.limits.bytes} bytes that a turn may move through its door are used up.", refused=True)
     verdict = passage.decide()
+    if not verdict.allowed and target.host in door.virtual:
+        sentence = f"The gateway itself speaks to {target.host}, and takes plain HTTP for it: use http://{target.host}/."
+        raise NoWayError(sentence, refused=True, why=verdict.rule)
     if not verdict.allowed:
         ask = f"For the operator: hermes-iso egress explain {door.agent} {where}"
         raise NoWayError(f"Agent {door.agent} may not reach {where}: {verdict.told}. {ask}", refused=True, why=verdict.rule)

@@ -35,9 +35,6 @@ class InjectedHosts:
     async def serve(self, client: LocalExchange, target: Target) -> None:
         """Answer a request. Raises NoWayError, BadRequestError."""
         host, method = target.host, client.request.method.decode("ascii")
-        if target.kind == "tunnel":
-            sentence = f"{host} gets a credential from the gateway: use http://{host}/, and the gateway speaks TLS to it."
-            raise NoWayError(sentence, refused=True)
         port = port_behind(self._secrets, host, target.port)
         if port is None:
             raise NoWayError(f"{host} is not served on port {target.port} here: use http://{host}/.", refused=True)

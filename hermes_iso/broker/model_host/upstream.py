@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -23,6 +24,10 @@ _PARTS = ("type", "code", "param")
 
 class Sender(Protocol):
     """Sends requests to providers; `hermes_iso.broker.models.ModelBroker` is one."""
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """By what hosts are trusted."""
 
     @property
     def limits(self) -> ModelLimits:

@@ -160,9 +160,7 @@ async def test_a_tunnel_to_the_host_is_told_what_to_do(reach, api):
     async with reach() as (door, _):
         answer = await door.talk(f"CONNECT {HOST}:443 HTTP/1.1\r\nhost: {HOST}:443\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 403")
-    assert (
-        f"{HOST} gets a credential from the gateway: use http://{HOST}/, and the gateway speaks TLS to it.".encode() in answer
-    )
+    assert f"The gateway itself speaks to {HOST}, and takes plain HTTP for it: use http://{HOST}/.".encode() in answer
     assert api.heads == []
 
 

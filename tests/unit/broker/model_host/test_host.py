@@ -236,6 +236,7 @@ async def test_a_fallback_takes_over_before_the_first_byte(broker, server, log):
         assert answer.json()["choices"][0]["message"]["content"] == "echo: hi"
         assert server.requests[-1].body["model"] == "test"
         assert server.requests[-1].headers["authorization"] == "Bearer sk-spare-0123456789"
+        await trio.testing.wait_all_tasks_blocked(0.05)
         assert log.last["model"] == "test"
         alone = await client.post(CHAT, json=question("hi") | {"model": "status-501"})
         assert alone.status_code == 501
