@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import h11
@@ -68,9 +71,16 @@ async def forward(client: Client, target: Target, upstream: trio.SocketStream) -
 
 
 async def exchange(
-    client: LocalExchange, head: h11.Request, upstream: trio.abc.Stream, inspector: Inspector | None = None
+    client: LocalExchange,
+    head: h11.Request,
+    upstream: trio.abc.Stream,
+    inspector: Inspector | None = None,
+    *,
+    silence: float = math.inf,
 ) -> None:
     """Send a request on, with the client's body, and its answer back, past an inspector where there is one.
+
+    silence: most seconds between two pieces of the answer, where nobody else watches over that.
 
     Both go on at the same time, because a host may answer before it has read everything. Raises NoWayError,
     BadRequestError when the request's body turns out malformed, ClientGoneError.
@@ -79,7 +89,7 @@ async def exchange(
     faults: list[Exception] = []
     async with Background() as nursery:
         nursery.start_soon(_send_request, client, head, remote, upstream, faults, nursery.cancel_scope)
-        await _relay_answer(client, remote, upstream, inspector)
+        await _relay_answer(client, partial(_next, remote, upstream, silence), inspector)
     if faults:
         raise faults[0]
 
@@ -113,15 +123,13 @@ def forwarded(request: h11.Request, authority: str, path: str) -> h11.Request:
     return h11.Request(method=request.method, target=path.encode(), headers=own + headers)
 
 
-async def _relay_answer(
-    client: LocalExchange, remote: h11.Connection, upstream: trio.abc.Stream, inspector: Inspector | None
-) -> None:
+async def _relay_answer(client: LocalExchange, receive: Callable[[], Awaitable[object]], inspector: Inspector | None) -> None:
     """Hand the host's answer to the client, without what is about the connection alone."""
-    answer = await _next(remote, upstream)
+    answer = await receive()
     for _ in range(INTERIM_ANSWERS):
         if not isinstance(answer, h11.InformationalResponse):
             break
-        answer = await _next(remote, upstream)
+        answer = await receive()
     if not isinstance(answer, h11.Response):
         raise NoWayError("The host gave no answer to the request.")
     headers = end_to_end(answer.headers)
@@ -130,7 +138,7 @@ async def _relay_answer(
     if inspector is not None:
         inspector.check_headers(headers)
     await client.start(answer.status_code, headers)
-    while isinstance(event := await _next(remote, upstream), h11.Data):
+    while isinstance(event := await receive(), h11.Data):
         data = bytes(event.data) if inspector is None else inspector.take(bytes(event.data))
         if data:
             await client.send(data)
@@ -138,11 +146,14 @@ async def _relay_answer(
         await client.send(rest)
 
 
-async def _next(remote: h11.Connection, upstream: trio.abc.Stream) -> object:
+async def _next(remote: h11.Connection, upstream: trio.abc.Stream, silence: float) -> object:
     """Return the host's next event. Raises NoWayError."""
     try:
         while (event := remote.next_event()) is h11.NEED_DATA:
-            remote.receive_data(bytes(await upstream.receive_some(READ_BYTES)))
+            with trio.fail_after(silence):
+                remote.receive_data(bytes(await upstream.receive_some(READ_BYTES)))
+    except trio.TooSlowError as error:
+        raise NoWayError(f"The host said nothing for {silence:g} seconds.") from error
     except _GONE as error:
         raise NoWayError("The host broke off the connection.") from error
     except h11.RemoteProtocolError as error:

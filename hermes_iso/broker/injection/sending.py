@@ -44,4 +44,4 @@ async def send_with_secrets(
     inspector = SecretInspector((value for _, value in known), written, permitted)
     async with open_tls(door.dialer, host, port, tls) as upstream:
         on_sent(used)
-        await exchange(client, head, upstream, inspector)
+        await exchange(client, head, upstream, inspector, silence=door.limits.idle_timeout)

@@ -344,6 +344,22 @@ async def test_a_command_that_fails_tells_the_guest_nothing(reach, api, code, ca
     assert api.heads == []
 
 
+async def test_a_host_that_is_silent_is_given_up(trust, authority, log):
+    """After as long as any other host may be."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST).configure_cert(context)
+
+    async def say_nothing(stream):
+        while await stream.receive_some(1 << 16):
+            pass
+
+    async with serving(say_nothing, context) as port, opened(EgressRules(), hosts={HOST: port}, idle_timeout=0.2) as door:
+        attach(door.door, OwnHosts(None, InjectedHosts((TOKEN,), door=door.door, tls=trust, log=log)))
+        async with httpx.AsyncClient(proxy=door.url, trust_env=False) as client:
+            answer = await client.get(f"http://{HOST}/", headers=BEARER)
+    assert (answer.status_code, answer.text) == (502, "The host said nothing for 0.2 seconds.\n")
+
+
 async def test_without_a_model_host_there_is_none(reach):
     """404 with a sentence that says how to open one."""
     async with reach() as (_, client):
