@@ -20,7 +20,8 @@ FAN_OUT = {  # those that only wire
     "hermes_iso.gateway": 16,
     "hermes_iso.config.build": 14,
     "hermes_iso.config.load": 9,
-    "hermes_iso.services": 9,
+    "hermes_iso.services": 12,
+    "hermes_iso.doors": 10,
     "hermes_iso.cli.groups": 20,
     "hermes_iso_sandbox.guest.tools.registry": 14,
 }
