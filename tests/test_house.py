@@ -20,12 +20,11 @@ FAN_OUT = {  # those that only wire
     "hermes_iso.gateway": 16,
     "hermes_iso.config.build": 15,
     "hermes_iso.config.load": 9,
-    "hermes_iso.services": 10,
+    "hermes_iso.services": 12,
     "hermes_iso.doors": 13,
     "hermes_iso.turn_door": 11,
     "hermes_iso.cli.groups": 20,
     "hermes_iso_sandbox.guest.tools.registry": 14,
-    "hermes_iso_sandbox.pool": 9,
 }
 FAN_OUT_LIMIT = 8
 SKIPPED = {".git", "__pycache__", "node_modules", "dist"}

@@ -99,3 +99,9 @@ class Lease:
         status = self._forked.status
         how = "was killed" if status is None or status > 128 else "ended"
         return GuestDiedError(f"The agent's process {how} before it answered (status {status}).", status)
+
+
+async def close(stream: UNIXSocketStream) -> None:
+    """Close a stream whatever cancels us."""
+    with anyio.CancelScope(shield=True):
+        await stream.aclose()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +17,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import TaskGroup, UNIXSocketStream
+from anyio.abc import TaskGroup
 
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.door import ServeDoor, beside_door, close_door
@@ -27,99 +26,10 @@ from hermes_iso_sandbox.errors import (
     SandboxTimeoutError,
 )
 from hermes_iso_sandbox.identity import HOST_UIDS
-from hermes_iso_sandbox.lease import Lease
-from hermes_iso_sandbox.processes import Processes, Session
+from hermes_iso_sandbox.lease import Lease, close
+from hermes_iso_sandbox.processes import Processes
+from hermes_iso_sandbox.sandbox import DEFAULT, PoolLimits, Sandbox
 from hermes_iso_sandbox.tree import Tree
-from hermes_iso_sandbox.watch import Watch
-from hermes_iso_sandbox.zygote import Forked, Zygote
-
-PROCESSES_PER_TURN = 4
-"""Of a sandbox's processes so many have to be there for each turn that it takes at a time: one is the turn itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """Bounds of the pool itself: how many sandboxes stay warm, how many turn processes wait and run in each.
-
-    sessions: how many sessions of a sandbox are remembered for the output of background processes that have ended.
-    """
-
-    sandboxes: int = 128
-    spares: int = 1
-    turns: int = 64
-    sessions: int = 64
-
-
-class Sandbox:
-    """One sandbox with its waiting turn processes, its running leases and its sessions."""
-
-    def __init__(self, zygote: Zygote, tasks: TaskGroup, limits: PoolLimits, serve_door: ServeDoor) -> None:
-        self.zygote = zygote
-        self.watch = Watch(self)
-        self.leases = 0
-        self.retired = False
-        self.sessions: dict[str, Session] = {}
-        places = max(1, min(limits.turns, zygote.confinement.limits.processes // PROCESSES_PER_TURN))
-        self.places = anyio.Semaphore(places, fast_acquire=True)
-        self.tasks = tasks
-        self._limits = limits
-        self._serve_door = serve_door
-        self._spares: list[tuple[Forked, UNIXSocketStream]] = []
-        self._refilling = anyio.Lock()
-
-    def is_usable(self) -> bool:
-        """Return whether it may still take new turns."""
-        return not self.retired and not self.zygote.dead.is_set()
-
-    @property
-    def idle(self) -> bool:
-        """True when nothing of an agent lives in it."""
-        return not self.leases and not any(session.live for session in self.sessions.values())
-
-    def session(self, name: str) -> Session:
-        """Return what a session keeps here; beyond the bound, the longest unused one without a living process is forgotten."""
-        kept = self.sessions.pop(name, None) or Session(self.zygote, self.tasks, self._serve_door)
-        self.sessions[name] = kept
-        if len(self.sessions) > self._limits.sessions:
-            idle = next(
-                (key for key, each in self.sessions.items() if not each.live and not each.leases and each is not kept), None
-            )
-            if idle is not None:
-                del self.sessions[idle]
-        return kept
-
-    async def take(self, session: Session) -> tuple[Forked, UNIXSocketStream]:
-        """Return a turn process for one turn: a spare, or one forked into the session's own namespaces."""
-        if session.shared:
-            return await self.zygote.fork_turn(session.shared)
-        while self._spares:
-            forked, stream = self._spares.pop()
-            if not forked.gone.is_set():
-                return forked, stream
-            await stream.aclose()
-        return await self.zygote.fork_turn()
-
-    async def refill(self) -> None:
-        """Fork turn processes ahead of time until enough wait."""
-        with contextlib.suppress(SandboxError):
-            async with self._refilling:
-                await self._fork_spares()
-
-    async def _fork_spares(self) -> None:
-        """Fork until enough wait, or until this sandbox goes out of use."""
-        while self.is_usable() and len(self._spares) < self._limits.spares:
-            spare = await self.zygote.fork_turn()
-            if self.is_usable():
-                self._spares.append(spare)
-            else:
-                await spare[1].aclose()
-
-    async def drop(self) -> None:
-        """Let go of what waited in it, after its end."""
-        self.retired = True
-        for _, stream in self._spares:
-            await close(stream)
-        self._spares.clear()
 
 
 class _Making:
@@ -135,9 +45,7 @@ class SandboxPool:
     shared: frozenset[str] = frozenset()
     """What of the host is not kept out of all sandboxes; for the self-test of `hermes-iso prove` alone."""
 
-    def __init__(
-        self, limits: PoolLimits = PoolLimits(), *, uids: range = HOST_UIDS, serve_door: ServeDoor = close_door
-    ) -> None:
+    def __init__(self, limits: PoolLimits = DEFAULT, *, uids: range = HOST_UIDS, serve_door: ServeDoor = close_door) -> None:
         """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user.
 
         serve_door: serves the doors of commands and background processes; a turn's is taken from its lease.
@@ -313,9 +221,3 @@ class SandboxPool:
         """Run something in the pool's own task group."""
         assert self._tasks is not None
         self._tasks.start_soon(function)
-
-
-async def close(stream: UNIXSocketStream) -> None:
-    """Close a stream whatever cancels us."""
-    with anyio.CancelScope(shield=True):
-        await stream.aclose()
