@@ -31,8 +31,9 @@ _PATHS: Mapping[Dialect, tuple[str, ...]] = {
 }
 _QUERIES = frozenset({"beta=true"})
 """Queries that go on to the provider: the one that Anthropic's own client sends."""
-_PASSED_ON = frozenset({"accept", "anthropic-version", "anthropic-beta", "openai-beta", "idempotency-key"})
-"""Headers of a guest that say how to answer, and nothing of who asks."""
+_PASSED_ON = frozenset({"accept", "anthropic-version", "anthropic-beta", "openai-beta"})
+"""Headers of a guest that say how to answer, and nothing of who asks. An idempotency key is not among them: by one that it
+guesses, an agent could have the answer that a provider keeps for another agent of the same account."""
 _PASSED_BACK = frozenset(
     {"content-type", "content-length", "retry-after", "retry-after-ms", "request-id", "x-request-id", "x-should-retry"}
 )

@@ -57,7 +57,7 @@ async def test_a_question_goes_on_byte_for_byte_with_the_real_key(client, server
     theirs = {
         "authorization": "Bearer guess", "x-api-key": "guess", "api-key": "guess", "cookie": "a=b", "x-custom": "1",
         "x-forwarded-for": "10.0.0.1", "forwarded": "for=10.0.0.1", "x-real-ip": "10.0.0.1",
-        "content-type": "application/json", "openai-beta": "x=1",
+        "content-type": "application/json", "openai-beta": "x=1", "idempotency-key": "1",
     }  # fmt: skip
     answer = await client.post(CHAT, content=body, headers=theirs)
     asked = server.requests[0]
