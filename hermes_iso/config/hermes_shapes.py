@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from hermes_iso.config.shapes import Open, Texts, as_mapping, or_empty
+from hermes_iso.config.shapes import Open, PathText, Texts, as_mapping, or_empty
 
 
 class ModelShape(Open):
@@ -24,7 +24,7 @@ class ModelShape(Open):
 class TerminalShape(Open):
     """`terminal`: where a turn starts."""
 
-    cwd: str | None = None
+    cwd: PathText | None = None
 
 
 class HermesAgentShape(Open):
