@@ -293,7 +293,8 @@ async def test_new_stops_what_runs_and_its_answer_stays_in_the_old_session(tmp_p
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert len(chat.delivered) == 1
         assert (await answer(chat, "/status")).splitlines()[-1] == "Messages: 0"
-        await answer(chat, "/resume 1")
+        (old,) = [row for row in (await answer(chat, "/sessions")).splitlines()[1:] if "(this one)" not in row]
+        await answer(chat, f"/resume {old.partition('.')[0]}")
         assert "began with: wait" in await answer(chat, "/undo")
 
 
@@ -447,6 +448,7 @@ async def test_tools_of_a_session_only_become_fewer(tmp_path: Path) -> None:
         assert "- terminal: denied by the session" in listed
         assert "- execute_code: denied by the agent (a deny)" in listed
         assert "- todo: granted" in listed
+        assert "send_message" not in listed  # this agent has nobody to write to
         assert "But execute_code" in await answer(chat, "/tools on terminal execute_code")
         await answer(chat, "hello")
         assert "terminal" in recorder.requests[-1].tools
