@@ -451,6 +451,7 @@ async def test_tools_of_a_session_only_become_fewer(tmp_path: Path) -> None:
         assert "- terminal: denied by the session" in listed
         assert "- execute_code: denied by the agent (a deny)" in listed
         assert "- todo: granted" in listed
+        assert "send_message" not in listed  # this agent has nobody to write to
         assert "But execute_code" in await answer(chat, "/tools on terminal execute_code")
         await answer(chat, "hello")
         assert "terminal" in recorder.requests[-1].tools
