@@ -46,7 +46,7 @@ BESIDE = 4
 """Turns beside the session of a chat, and of the chats of the same person in the same place, at a time."""
 BUSY_RETRY = 5.0
 """Seconds after which a refused caller may try again."""
-SEARCH_TIMEOUT = 4.0
+SEARCH_TIMEOUT = 2.0
 """Seconds that a search may wait for others and take: while one runs, the agent's sessions can't be read or written."""
 Result = TypeVar("Result")
 

@@ -18,6 +18,7 @@ from hermes_iso.errors import HermesIsoError
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
 
 PLATFORM = "console"
+_QUIT = "/quit"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -120,7 +121,7 @@ class ConsoleAdapter:
             with self._terminal.listen() as interrupts:
                 await self._converse(line, interrupts)
         else:
-            while (text := await self._terminal.read_line("")) is not None:
+            while (text := await self._terminal.read_line("")) is not None and text.strip() != _QUIT:
                 await self._ask_safely(line, text)
 
     async def _converse(self, line: Line, interrupts: AsyncIterator[int]) -> None:
@@ -136,7 +137,7 @@ class ConsoleAdapter:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch)
-            while (text := await self._terminal.read_line("> ")) is not None and text.strip() != "/quit":
+            while (text := await self._terminal.read_line("> ")) is not None and text.strip() != _QUIT:
                 with trio.CancelScope() as turn:
                     await self._ask_safely(line, text)
                 if turn.cancelled_caught:

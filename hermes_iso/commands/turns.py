@@ -19,7 +19,7 @@ async def _stop(call: Call) -> Reply:
     for turn in turns:
         call.desk.runner.interrupt(turn.turn_id)
     waiting = call.desk.waiting()
-    rest = f" {waiting} more of this chat wait and are taken next." if waiting else ""
+    rest = f" Of this chat {waiting} more {'waits' if waiting == 1 else 'wait'}, to be taken next." if waiting else ""
     if not turns:
         return f"Nothing runs in this session.{rest}"
     return ("The running turn was stopped." if len(turns) == 1 else f"{len(turns)} running turns were stopped.") + rest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
@@ -41,5 +41,7 @@ class HermesKeys(Open):
     terminal: TerminalShape = Field(default_factory=TerminalShape)
     agent: HermesAgentShape = Field(default_factory=HermesAgentShape)
     platform_toolsets: Annotated[dict[str, Texts], BeforeValidator(or_empty)] = Field(default_factory=dict)
+    fallback_providers: Any = None
+    fallback_model: Any = None
     max_turns: Annotated[int, Field(ge=1, le=1000)] | None = None
     timezone: str | None = None

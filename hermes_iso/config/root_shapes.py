@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape
+from hermes_iso.config.egress_shapes import EgressShape
 from hermes_iso.config.shapes import Open, Shape, Switch, Texts, as_mapping
 from hermes_iso.config.uid_ranges import as_uid_range
 from hermes_iso_sandbox.identity import HOST_UIDS
@@ -18,6 +19,11 @@ EVERYBODY = "*"
 def _as_served(value: Any) -> Any:
     """Turn `serve: all` into a list with the one entry that can't be a name."""
     return [EVERYBODY] if value == "all" else value
+
+
+def _as_listed(value: Any) -> Any:
+    """Take a text with commas for a list, as Hermes does."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class GatewayShape(Shape):
@@ -54,7 +60,7 @@ class ApiExtraShape(Open):
     key: str | None = Field(default=None, repr=False)
     keys: dict[str, ApiKeyShape] = Field(default_factory=dict)
     hosts: Texts = Field(default_factory=list)
-    cors_origins: Texts = Field(default_factory=list)
+    cors_origins: Annotated[Texts, BeforeValidator(_as_listed)] = Field(default_factory=list)
     strict_model: Switch = False
 
 
@@ -70,6 +76,7 @@ class OurKeys(Shape):
     default_agent: str | None = None
     agents: dict[str, AgentShape] = Field(default_factory=dict)
     subagent: SubagentShape = Field(default_factory=SubagentShape)
+    egress: EgressShape = Field(default_factory=EgressShape)
     gateway: GatewayShape = Field(default_factory=GatewayShape)
     multiplex_profiles: Switch | None = None
     group_sessions_per_user: Switch = True

@@ -100,9 +100,11 @@ async def test_failed_turn_is_a_complaint_and_not_an_answer():
     assert (terminal.shown, terminal.complaints, adapter.failed) == ("", ["WHY"], True)
 
 
-async def test_chat_continues_one_session_until_quit():
+@pytest.mark.parametrize("interactive", [True, False])
+async def test_chat_continues_one_session_until_quit(interactive):
     """Every line of a conversation belongs to the same chat, blank lines are skipped, /quit ends it."""
-    terminal, line = ScriptedTerminal("one", "  ", "two", "/quit", "three"), ScriptedLine()
+    terminal = ScriptedTerminal("one", "  ", "two", "/quit", "three", interactive=interactive)
+    line = ScriptedLine()
     await ConsoleAdapter(terminal=terminal).serve_adapter(line)
     assert [inbound.text for inbound in line.inbounds] == ["one", "two"]
     assert {inbound.chat.chat_id for inbound in line.inbounds} == {"cli"}

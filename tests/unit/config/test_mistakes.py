@@ -43,7 +43,7 @@ def home(tmp_path):
         ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
-            "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, default, engine, home_dir, messages, model, personality, provider, sandbox, shared_paths, subagents, tools",
+            "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, default, egress, engine, home_dir, messages, model, models, personality, provider, sandbox, secrets, shared_paths, subagents, tools",
         ),
         (
             "agents: {coder: {admins: ['123']}}\n",
@@ -344,8 +344,7 @@ def _by_key(line):
     ("config", "key"),
     [
         ("engines: {}", "engines"),
-        ("egress: {resolve: {}}", "egress"),
-        *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("egress", "secrets", "resume", "ask_timeout")),
+        *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("resume", "ask_timeout")),
     ],
 )
 def test_a_key_of_a_later_version_is_refused(home, config, key):

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hermes_iso.errors import TurnError
 from hermes_iso.messages import ChatRef, Inbound, Usage
 from hermes_iso.routing import Router
 from hermes_iso.session_rows import ChatKey, add_messages, begin_session, charge_session
@@ -192,13 +191,3 @@ def test_empty_scope_is_shared_with_nobody() -> None:
     say(connection, ChatKey("one", "", ""), "secret")
     assert find(connection, ChatKey("two", "", ""), "secret", limit=3) == []
     assert len(find(connection, replace(MINE, identity="one"), "secret", limit=3)) == 1
-
-
-def test_search_ends_in_time() -> None:
-    """A search that takes too long is refused in a sentence, whatever was asked and was said."""
-    connection = opened()
-    say(connection, MINE, "needle")
-    assert find(connection, MINE, "needle", limit=5)
-    with pytest.raises(TurnError, match="took longer than") as caught:
-        find(connection, MINE, "needle", limit=5, seconds=-1)
-    assert caught.value.kind == "busy"
