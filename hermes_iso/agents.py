@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.errors import TurnError, UsageError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
@@ -93,7 +94,10 @@ class Agent:
     ns: what stands for it in session keys: `main` for the root agent, else its id.
     persona: the first system text: personality, else the profile's SOUL.md, else the root's, else a built-in one.
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
+    egress: which hosts its turns may reach; without any it needs no door.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    fallbacks: who answers at the model host, in this order, when `model` does not.
+    models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
     personalities: the personas that a session may choose by name.
     name_model: resolves a model's name as the agent's config would. Raises UsageError.
@@ -109,12 +113,15 @@ class Agent:
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
+    fallbacks: tuple[ModelSettings, ...] = ()
+    models: tuple[ModelSettings, ...] | None = None
     admins: frozenset[str] = frozenset()
     personalities: Mapping[str, str] = field(default_factory=dict)
     name_model: Callable[[str], ModelSettings] = field(default=no_other_model, repr=False, compare=False)
     subagents: Subagents = Subagents()
     persona_file: Path | None = None
     contacts: Contacts = Contacts()
+    egress: EgressRules = field(default_factory=EgressRules)
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""
@@ -131,9 +138,16 @@ class Agent:
         """What the agent's own grant needs of its sandbox, over all platforms."""
         return needs_of(self.policy.grant(TOOLS))
 
+    @property
+    def has_door(self) -> bool:
+        """Whether there is a way out of its sandbox: there is something that it may reach, and it has a tool that could."""
+        reaches = self.egress.opens or self.models is not None or bool(self.profile.secrets)
+        return reaches and self.needs.execute
+
     def confinement(self) -> Confinement:
         """Return what every process of this agent may touch, from the files as they stand now. Raises ConfigError."""
-        return shaped(self.profile.confinement(), self.needs, self.profile.workplaces)
+        confinement = shaped(self.profile.confinement(), self.needs, self.profile.workplaces)
+        return replace(confinement, door=self.has_door)
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""

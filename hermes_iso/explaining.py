@@ -66,7 +66,7 @@ def _kernel(agent: Agent, landlock: int | None) -> JsonObject:
     return {
         **_rights(execute=confinement.execute, writable=confinement.writable),
         "soul": "rw" if agent.profile.soul_writable and agent.needs.write else "ro",
-        "door": False,
+        "door": agent.has_door,
         "landlock": landlock,
         "narrowed_by_platform": {
             platform: _narrowed(agent, platform, confinement, landlock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
@@ -30,6 +31,9 @@ class LeaseLike(Protocol):
 
     async def receive(self) -> Any:
         """Return the next wire.GuestMessage. Raises SandboxError."""
+
+    async def take_door(self) -> socket.socket | None:
+        """Return the listener of the turn's door, to be served and closed; None when there is none."""
 
 
 class PoolLike(Protocol):

@@ -13,6 +13,7 @@ from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
 from hermes_iso.config.schema import Config
+from hermes_iso.doors import Doors
 from hermes_iso.hooks.opening import Hooks, open_hooks
 from hermes_iso.leases import warm_ahead
 from hermes_iso.records import Records, open_records
@@ -32,6 +33,7 @@ class Services:
     runner: TurnRunner
     background: trio.Nursery
     hooks: Hooks = field(default_factory=Hooks)
+    doors: Doors | None = None
 
 
 @asynccontextmanager
@@ -40,13 +42,14 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
 
     pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
     """
-    pool = pool or SandboxPool(uids=config.host_uids)
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
         models = await stack.enter_async_context(ModelBroker())
+        doors = Doors(config, records.journal, models)
+        pool = pool or SandboxPool(uids=config.host_uids, serve_door=doors.serve_process)
         await stack.enter_async_context(pool)
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
-        runner = TurnRunner(pool, models, hooks=hooks, more=MoreBrokers(records.sessions))
-        yield Services(records, pool, runner, background, hooks)
+        runner = TurnRunner(pool, models, hooks=hooks, more=MoreBrokers(records.sessions), doors=doors.beside)
+        yield Services(records, pool, runner, background, hooks, doors)

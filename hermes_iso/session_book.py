@@ -74,7 +74,7 @@ class SessionBook:
     async def listed(self, *, everybody: bool = False, query: str = "") -> list[Listed]:
         """Return the chat's sessions, the one used last first, or those in which something is found.
 
-        everybody: those of all chats of the agent.
+        everybody: those of all chats of the agent. Raises TurnError(busy) when the search takes too long.
         """
         key = None if everybody else self.key
 
@@ -85,7 +85,8 @@ class SessionBook:
                 rows = [hit.session for hit in find(connection, key, query, limit=LISTED)]
             return [Listed(row, first_words(connection, row.id), current is not None and row.id == current.id) for row in rows]
 
-        return await self._sessions.run(self._agent, select)
+        run = self._sessions.search if query else self._sessions.run
+        return await run(self._agent, select)
 
     async def resume(self, wanted: str, *, everybody: bool = False) -> tuple[SessionRow, bool] | None:
         """Go back to a session by its number in the list, its id or its title; None when there is none.

@@ -1,7 +1,8 @@
 """Search and reading in the sessions of one chat, or of one person's chats in one place: what was said, and where.
 
-The query is data. Its words and quoted phrases are handed to FTS5 as phrases, so nothing in it is syntax. Each session is
-searched by itself, and sessions are ordered by what was found in them: what others wrote, and how much, changes nothing.
+The query is data. Its words and quoted phrases are handed to FTS5 as phrases, so nothing in it is syntax. Sessions are ordered
+by how much was found in each and not by FTS5's rank, which counts all that the index holds: so what others wrote changes
+nothing.
 """
 
 from __future__ import annotations
@@ -20,15 +21,20 @@ JsonObject: TypeAlias = dict[str, Any]
 
 QUERY_CHARS = 1_000
 QUERY_TERMS = 32
+PREFIXES, PREFIX_CHARS = 4, 3
+"""Words of a query that may stand for all that begin so, and what such a word has to end in at least: `a*` looks at most of
+the index, and SQLite can't be stopped meanwhile."""
 SEARCHED_SESSIONS = 300
 """Sessions that are searched, those used last."""
-HITS = 50
-"""Messages that count as found in one session."""
 SHOWN_CHARS = 1_000
 """Characters of a message in a result."""
 SNIPPET_CHARS = 240
+_BEGINNING = re.compile(rf"[^\W_]{{{PREFIX_CHARS}}}\W*\Z")
 _TERM = re.compile(r'"([^"]*)"?(\*?)|([^\s"]+)')
-_SEQ = (1 << 32) - 1
+_OF_ROLES = """
+    JOIN messages m ON m.session = w.rowid >> 32 AND m.seq = w.rowid & :seq
+        AND json_extract(m.message, '$.role') IN (SELECT value FROM json_each(:roles))
+    """
 _IN_SCOPE = "(c.identity = ? OR (c.scope = ? AND c.scope != ''))"
 
 
@@ -62,6 +68,7 @@ def session_in_scope(connection: apsw.Connection, key: ChatKey | None, session_i
 def quoted(text: str) -> str:
     """Return a query as FTS5 takes it, "" when no word is left: all words and phrases must occur, unless OR stands between."""
     groups: list[list[str]] = [[]]
+    prefixes = PREFIXES
     for number, (phrase, star, word) in enumerate(_TERM.findall(text.replace("\0", " ")[:QUERY_CHARS])):
         if number >= QUERY_TERMS:
             break
@@ -69,44 +76,51 @@ def quoted(text: str) -> str:
             groups.append([])
             continue
         term = phrase or word
-        prefix = "*" if star or (word and word.endswith("*")) else ""
+        starred = (star or word.endswith("*")) and prefixes > 0 and _BEGINNING.search(term)
+        prefix = "*" if starred else ""
+        prefixes -= len(prefix)
         if any(character.isalnum() for character in term):
             groups[-1].append('"' + term.replace('"', '""') + '"' + prefix)
     return " OR ".join("(" + " AND ".join(group) + ")" for group in groups if group)
 
 
 def find(
-    connection: apsw.Connection, key: ChatKey | None, query: str, *, limit: int, sort: str = "", roles: Sequence[str] = ()
+    connection: apsw.Connection,
+    key: ChatKey | None,
+    query: str,
+    *,
+    limit: int,
+    sort: str = "",
+    roles: Sequence[str] = (),
 ) -> list[Hit]:
     """Return the sessions in which a query is found: those with most first, or by age when `sort` is newest or oldest."""
     match = quoted(query)
-    if not match:
+    sessions = {session.id: session for session in sessions_in_scope(connection, key, limit=SEARCHED_SESSIONS)}
+    if not match or not sessions:
         return []
-    hits = []
-    for session in sessions_in_scope(connection, key, limit=SEARCHED_SESSIONS):
-        found = _found_in(connection, session.id, match, roles)
-        if found:
-            hits.append(Hit(session, found[-1], len(found)))
+    rows = connection.execute(
+        f"""
+        SELECT w.rowid >> 32, max(w.rowid & :seq), count(*) FROM words w {_OF_ROLES if roles else ""}
+        WHERE w.words MATCH :match AND w.rowid BETWEEN :first << 32 AND (:last << 32) | :seq
+            AND (w.rowid >> 32) IN (SELECT value FROM json_each(:sessions))
+        GROUP BY w.rowid >> 32
+        """,  # noqa: S608  literals of ours
+        {
+            "match": match,
+            "seq": (1 << 32) - 1,
+            "first": min(sessions),
+            "last": max(sessions),
+            "sessions": json.dumps(list(sessions)),
+            "roles": json.dumps(list(roles)),
+        },
+    ).fetchall()
+    found = {int(str(session)): (int(str(seq)), int(str(count))) for session, seq, count in rows}
+    hits = [Hit(session, *found[number]) for number, session in sessions.items() if number in found]
     if not sort:
         hits.sort(key=lambda hit: -hit.count)
     elif sort == "oldest":
         hits.reverse()
     return hits[:limit]
-
-
-def _found_in(connection: apsw.Connection, session: int, match: str, roles: Sequence[str]) -> list[int]:
-    """Return the numbers of a session's newest messages that match, in order."""
-    rows = connection.execute(
-        "SELECT rowid & ? FROM words WHERE words MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?",
-        (_SEQ, match, session << 32, (session << 32) | _SEQ, HITS),
-    ).fetchall()
-    numbers = sorted(int(str(seq)) for (seq,) in rows)
-    return [seq for seq in numbers if _has_role(connection, session, seq, roles)] if roles else numbers
-
-
-def _has_role(connection: apsw.Connection, session: int, seq: int, roles: Sequence[str]) -> bool:
-    """Say whether a message is of one of some roles."""
-    return any(message["role"] in roles for message in _messages(connection, session, seq, seq))
 
 
 def around(connection: apsw.Connection, session: int, seq: int, window: int) -> list[JsonObject]:

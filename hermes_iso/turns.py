@@ -7,10 +7,11 @@ returns or raises.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import structlog
 import trio
@@ -18,7 +19,7 @@ import trio
 from hermes_iso.broker.door import Hooks, ModelDoor, Models, ToolHooks
 from hermes_iso.errors import ConfigError, TurnError
 from hermes_iso.exchange import MoreBrokers, exchange
-from hermes_iso.leases import Leash, PoolLike
+from hermes_iso.leases import LeaseLike, Leash, PoolLike
 from hermes_iso.outcomes import Outcome, failed, outcome_of, translated
 from hermes_iso.subagents import delegation
 from hermes_iso.work import Work
@@ -46,6 +47,27 @@ def _none(work: Work) -> Mapping[str, NoReturn]:  # noqa: ARG001  # the form of 
     return {}
 
 
+class ServeDoors(Protocol):
+    """Serves the door of a turn; `doors.Doors.beside` does."""
+
+    def __call__(
+        self, work: Work, lease: LeaseLike, *, models: ModelDoor, deadline: float
+    ) -> AbstractAsyncContextManager[None]:
+        """Serve it while the body runs. models: the turn's way to its model. deadline: by trio's clock."""
+
+
+@asynccontextmanager
+async def _closed(
+    work: Work,  # noqa: ARG001  # see ServeDoors
+    lease: LeaseLike,  # noqa: ARG001
+    *,
+    models: ModelDoor,  # noqa: ARG001
+    deadline: float,  # noqa: ARG001
+) -> AsyncIterator[None]:
+    """Serve no door."""
+    yield
+
+
 class TurnRunner:
     """Runs turns; one per gateway, any number at once."""
 
@@ -56,12 +78,14 @@ class TurnRunner:
         *,
         hooks: Hooks | None = None,
         more: MoreBrokers = _none,
+        doors: ServeDoors = _closed,
         interrupt_grace: float = INTERRUPT_GRACE,
     ) -> None:
         self._pool = pool
         self._models = models
         self._hooks = hooks or Hooks()
         self._more = more
+        self._doors = doors
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
         self._stopped = False
@@ -166,7 +190,8 @@ class TurnRunner:
         leash.wait_for_place()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
             leash.take_place()
-            end = await exchange(work, lease, door=door, brokers=brokers, leash=leash)
+            async with self._doors(work, lease, models=door, deadline=leash.scope.deadline):
+                end = await exchange(work, lease, door=door, brokers=brokers, leash=leash)
         return outcome_of(end, usage=door.usage, model_failure=door.failure, told=leash.steering.taken)
 
     def _why_ended(self, running: _Running) -> TurnError:

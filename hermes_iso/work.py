@@ -96,6 +96,11 @@ class Work:
         """Return the work of a turn that only thinks: no tool is offered to it, whatever the policy grants."""
         return Work(turn, agent, (), relay, log)
 
+    @property
+    def may_go_out(self) -> bool:
+        """Whether it is granted a tool that could use its agent's door."""
+        return any(tool.executes for tool in self.tools)
+
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""
         turn, agent = self.turn, self.agent

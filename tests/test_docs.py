@@ -63,6 +63,7 @@ def test_commands_are_those_of_this_version():
         "config check",
         "doctor",
         "drain",
+        "egress explain",
         "exec",
         "home chown",
         "import openclaw",

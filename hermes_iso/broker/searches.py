@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import apsw
@@ -38,6 +39,8 @@ HEAD, TAIL = 20, 10
 """Messages shown of a whole session."""
 ANSWER_BYTES = 200_000
 """Most bytes of an answer as JSON: what the guest's tools may return to their model is more."""
+MOST_SEARCHES = 100
+"""Searches of one turn: they cost the gateway's time and not the agent's."""
 ROLES = ("user", "assistant")
 
 
@@ -46,6 +49,9 @@ class Searches(Protocol):
 
     async def run(self, agent: str, transaction: Callable[[apsw.Connection], JsonObject]) -> JsonObject:
         """Run it. Raises TurnError(internal)."""
+
+    async def search(self, agent: str, transaction: Callable[[apsw.Connection], JsonObject]) -> JsonObject:
+        """Run one that may take long. Raises TurnError (busy, internal)."""
 
 
 class SearchBroker:
@@ -56,10 +62,14 @@ class SearchBroker:
         self._agent = work.turn.route.agent
         self._key = chat_key(work.turn.inbound, work.turn.route)
         self._current = work.turn.row
+        self._left = MOST_SEARCHES
         self._granted = TOOL in {tool.name for tool in work.tools}
 
     async def answer(self, params: JsonObject) -> JsonObject:
-        """Do what the arguments ask, as Hermes tells it from them. Raises TurnError (not_granted, bad_params, not_found)."""
+        """Do what the arguments ask, as Hermes tells it from them.
+
+        Raises TurnError (not_granted, bad_params, not_found, too_many, busy).
+        """
         if not self._granted:
             raise TurnError("not_granted", f"The tool {TOOL} is not granted to this turn.")
         session_id, query = _text(params, "session_id"), _text(params, "query")
@@ -73,12 +83,19 @@ class SearchBroker:
         if not query.strip():
             return await self._run(lambda connection: self._browse(connection, limit))
         sort, roles = _sort(params), _roles(params)
-        return await self._run(lambda connection: self._discover(connection, query, limit, sort, roles))
+        discover = partial(self._discover, query=query, limit=limit, sort=sort, roles=roles)
+        return await self._run(discover)
 
     async def _run(self, transaction: Callable[[apsw.Connection], JsonObject]) -> JsonObject:
-        return await self._searches.run(self._agent, transaction)
+        """Run a transaction, and count it."""
+        if not self._left:
+            raise TurnError("too_many", f"This turn has searched {MOST_SEARCHES} times: go on with what was found.")
+        self._left -= 1
+        return await self._searches.search(self._agent, transaction)
 
-    def _discover(self, connection: apsw.Connection, query: str, limit: int, sort: str, roles: tuple[str, ...]) -> JsonObject:
+    def _discover(
+        self, connection: apsw.Connection, *, query: str, limit: int, sort: str, roles: tuple[str, ...]
+    ) -> JsonObject:
         """Find a query; tell each session by its beginning, the place and its end."""
         results: list[JsonObject] = []
         size = 0

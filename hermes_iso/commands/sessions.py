@@ -25,9 +25,9 @@ def title_of(text: str) -> str:
 
 async def _new(call: Call) -> Reply:
     """Begin a fresh session; what runs in the old one is stopped."""
+    old = await call.desk.book.current()  # before the stop: from there on what runs may be stored, and then count as used last
     for turn in call.desk.running():
         call.desk.runner.interrupt(turn.turn_id)
-    old = await call.desk.book.current()
     row = await call.desk.book.begin(title_of(call.args))
     ids = {"old_session_id": old.session_id if old else "", "new_session_id": row.session_id}
     await call.desk.hooks.session_reset(call.inbound, call.route, **ids, reason="new_session")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
+from hermes_iso.config.egress import read_egress
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.live_gateway import live_gateway
 from hermes_iso.config.people import command_rules
@@ -16,6 +17,7 @@ from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config
+from hermes_iso.config.secrets import check_hidden, read_secrets, told_by_environment
 from hermes_iso.config.source import Names, Source, read_source, referred_names
 from hermes_iso.config.ties import warn_of_ties
 from hermes_iso.owners import fixed_uid
@@ -36,6 +38,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
+    referred |= told_by_environment(sources.values())
     between = read_between(home_map)
     profiles = build_profiles(
         sources,
@@ -47,23 +50,23 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         problems=problems,
     )
     maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
-    agents = {
-        name: maker.make(
-            source,
-            replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name)),
-            Names((source.env.values, root.env.values, environ)),
-            contacts=between.contacts.get(name),
-        )
-        for name, source in sources.items()
-    }
+    agents = {}
+    for name, source in sources.items():
+        found = Names((source.env.values, root.env.values, environ))
+        secrets = read_secrets(source, root, names=found, problems=problems)
+        profile = replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name), secrets=secrets)
+        agents[name] = maker.make(source, profile, found, contacts=between.contacts.get(name))
+    egress = read_egress(home_map)
     names = Names((root.env.values, environ))
+    check_hidden(sources.values(), profiles.values(), document, problems)
     home_map.check_rules()
     rules = home_map.rules
     bindings = tuple(found.rule for found in rules.bindings)
     warn_of_ties(bindings, problems)
     return Config(
         home=root_home,
-        agents=agents,
+        agents={name: replace(agent, egress=egress.rules[name]) for name, agent in agents.items()},
+        resolve=egress.resolve,
         default_agent=default,
         routes=tuple(found.rule for found in rules.routes),
         bindings=bindings,

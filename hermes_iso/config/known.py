@@ -62,9 +62,6 @@ PLATFORM_SECRETS = {
 
 NOT_BUILT = (
     ("engines",),
-    ("egress",),
-    ("agents", "*", "egress"),
-    ("agents", "*", "secrets"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
 )

@@ -29,9 +29,8 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
         if (len(path) == 1 or path[0] in STRICT_ROOTS) and not _is_id(path):
             document.complain(problems, path, message="is not text; write this key in quotes")
     data = {name: value for name, value in document.data.items() if name in OurKeys.model_fields}
-    for root in ("engines", "egress"):
-        if root in document.data:
-            data[root] = document.data[root]
+    if "engines" in document.data:
+        data["engines"] = document.data["engines"]
     for pattern in NOT_BUILT:
         data = _refuse(data, pattern, (), document, problems)
     gateway = data.get("gateway")
@@ -54,7 +53,7 @@ def _is_id(path: KeyPath) -> bool:
 def _refuse(data: Any, pattern: tuple[str, ...], at: KeyPath, document: Document, problems: ProblemList) -> Any:
     """Return `data` without the keys that `pattern` names; each is noted as not available."""
     head, rest = pattern[0], pattern[1:]
-    if isinstance(data, list):
+    if isinstance(data, list) and rest:
         return [_refuse(item, rest, (*at, index), document, problems) for index, item in enumerate(data)]
     if not isinstance(data, dict):
         return data

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape
+from hermes_iso.config.egress_shapes import EgressShape
 from hermes_iso.config.shapes import Open, Shape, Switch, Texts, as_mapping
 from hermes_iso.config.uid_ranges import as_uid_range
 from hermes_iso_sandbox.identity import HOST_UIDS
@@ -75,6 +76,7 @@ class OurKeys(Shape):
     default_agent: str | None = None
     agents: dict[str, AgentShape] = Field(default_factory=dict)
     subagent: SubagentShape = Field(default_factory=SubagentShape)
+    egress: EgressShape = Field(default_factory=EgressShape)
     gateway: GatewayShape = Field(default_factory=GatewayShape)
     multiplex_profiles: Switch | None = None
     group_sessions_per_user: Switch = True

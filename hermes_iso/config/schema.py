@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from hermes_iso.agents import Agent
+from hermes_iso.broker.egress.dialing import Endpoint
 from hermes_iso.hooks.hook import Hook
 from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox.identity import HOST_UIDS
@@ -66,6 +67,7 @@ class Config:
     hooks: those in the home's files, by name. hook_timeout: seconds that one may take.
     host_uids: those of the host that a root gateway gives to sandboxes.
     reload_on_change: whether a gateway watches the home's files.
+    resolve: names that agents' doors find at an address of the operator's choice.
     """
 
     home: Path
@@ -87,3 +89,4 @@ class Config:
     hook_timeout: float = 2.0
     host_uids: range = HOST_UIDS
     reload_on_change: bool = False
+    resolve: Mapping[str, Endpoint] = field(default_factory=dict)

@@ -55,6 +55,7 @@ _AGENT = """\
     # model: provider/name
     # personality: "Who this agent is; without it, SOUL.md in its home counts."
     # tools: coding                          # minimal, messaging, coding, full, or a list of tools; without it everything
+    # egress: {{allow: [pypi, "github.com:443"]}}   # hosts that its turns may reach; without it none
     # shared_paths: [{{name: drafts, path: /srv/drafts, mode: rw, with: [main]}}]   # main needs one that names {name}
     # messages: {{to: [main], from: [main]}} # whom it may write to with send_message; main needs the counterpart
     sandbox: {{turn_timeout: 600}}

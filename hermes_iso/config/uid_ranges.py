@@ -14,9 +14,10 @@ FEWEST = 1024
 
 
 def as_uid_range(value: Any) -> range:
-    """Return the range that a text names. Raises PydanticCustomError `uid_range`."""
+    """Return the range that a text names. Raises PydanticCustomError `wanted`."""
     found = _RANGE.match(value) if isinstance(value, str) else None
     uids = range(int(found[1]), int(found[2]) + 1) if found else range(0)
     if len(uids) < FEWEST or uids.start < LEAST or uids[-1] > LAST:
-        raise PydanticCustomError("uid_range", "no range of uids")
+        wanted = f"FIRST-LAST, at least {FEWEST} uids from {LEAST} on, such as 2000000-2131071"
+        raise PydanticCustomError("wanted", "no range of uids", {"wanted": wanted})
     return uids

@@ -10,7 +10,9 @@ from hermes_iso_sandbox.errors import (
     SandboxTimeoutError,
     UnsupportedSandboxError,
 )
-from hermes_iso_sandbox.pool import Lease, PoolLimits, SandboxPool
+from hermes_iso_sandbox.lease import Lease
+from hermes_iso_sandbox.pool import SandboxPool
+from hermes_iso_sandbox.sandbox import PoolLimits
 from hermes_iso_sandbox.wire import Narrowing
 
 __all__ = [

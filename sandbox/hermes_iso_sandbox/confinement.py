@@ -78,6 +78,7 @@ class Confinement:
     directories belong to it already. None: one of the pool's own, through id-mapped mounts. An ordinary user's counts always.
     python: the interpreter on the host that the guest runs on; None is the one that runs the gateway.
     execute: whether a turn, command or background process may start programs; without it every execve is refused.
+    door: whether turns, commands and background processes have a way out: a listener of their own that the host serves.
     without: layers switched off; for the self-test of `hermes-iso prove` alone, no config can set it. See LAYERS.
     """
 
@@ -94,6 +95,7 @@ class Confinement:
     limits: Limits = Limits()
     background_timeout: float = 3600.0
     execute: bool = True
+    door: bool = False
     without: frozenset[str] = frozenset()
 
     @property

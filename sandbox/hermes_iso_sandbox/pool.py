@@ -1,4 +1,4 @@
-"""SandboxPool: every sandbox of the gateway, and the one door to a turn process, `lease()`.
+"""SandboxPool: every sandbox of the gateway, and the one way to a turn process, `lease()`.
 
 A sandbox is pinned to one Confinement for its whole life. The pool makes it when it is first needed, keeps a forked turn
 process waiting in it, gives that out exactly once, and forks the next after the reply. When a lease ends, however it ends,
@@ -9,9 +9,7 @@ A changed Confinement of the same home makes a new sandbox; the old one takes no
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,182 +17,19 @@ from weakref import WeakValueDictionary
 
 import anyio
 import anyio.lowlevel
-from anyio.abc import TaskGroup, UNIXSocketStream
+from anyio.abc import TaskGroup
 
-from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.confinement import Confinement
+from hermes_iso_sandbox.door import ServeDoor, beside_door, close_door
 from hermes_iso_sandbox.errors import (
-    FloodError,
-    GuestDiedError,
-    ProtocolError,
     SandboxError,
     SandboxTimeoutError,
 )
 from hermes_iso_sandbox.identity import HOST_UIDS
-from hermes_iso_sandbox.processes import Processes, Session
+from hermes_iso_sandbox.lease import Lease, close
+from hermes_iso_sandbox.processes import Processes
+from hermes_iso_sandbox.sandbox import DEFAULT, PoolLimits, Sandbox
 from hermes_iso_sandbox.tree import Tree
-from hermes_iso_sandbox.watch import Watch
-from hermes_iso_sandbox.zygote import Forked, Zygote
-
-TURN_BYTES = 64 << 20
-TURN_EVENTS = 20_000
-COSTLY = 0.001
-"""Seconds of reading after which a message is followed by a pause of PAUSE_FACTOR times as long."""
-PAUSE_FACTOR = 4
-PROCESSES_PER_TURN = 4
-"""Of a sandbox's processes so many have to be there for each turn that it takes at a time: one is the turn itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """Bounds of the pool itself: how many sandboxes stay warm, how many turn processes wait and run in each.
-
-    sessions: how many sessions of a sandbox are remembered for the output of background processes that have ended.
-    """
-
-    sandboxes: int = 128
-    spares: int = 1
-    turns: int = 64
-    sessions: int = 64
-
-
-class Sandbox:
-    """One sandbox with its waiting turn processes, its running leases and its sessions."""
-
-    def __init__(self, zygote: Zygote, tasks: TaskGroup, limits: PoolLimits) -> None:
-        self.zygote = zygote
-        self.watch = Watch(self)
-        self.leases = 0
-        self.retired = False
-        self.sessions: dict[str, Session] = {}
-        places = max(1, min(limits.turns, zygote.confinement.limits.processes // PROCESSES_PER_TURN))
-        self.places = anyio.Semaphore(places, fast_acquire=True)
-        self.tasks = tasks
-        self._limits = limits
-        self._spares: list[tuple[Forked, UNIXSocketStream]] = []
-        self._refilling = anyio.Lock()
-
-    def is_usable(self) -> bool:
-        """Return whether it may still take new turns."""
-        return not self.retired and not self.zygote.dead.is_set()
-
-    @property
-    def idle(self) -> bool:
-        """True when nothing of an agent lives in it."""
-        return not self.leases and not any(session.live for session in self.sessions.values())
-
-    def session(self, name: str) -> Session:
-        """Return what a session keeps here; beyond the bound, the longest unused one without a living process is forgotten."""
-        kept = self.sessions.pop(name, None) or Session(self.zygote, self.tasks)
-        self.sessions[name] = kept
-        if len(self.sessions) > self._limits.sessions:
-            idle = next(
-                (key for key, each in self.sessions.items() if not each.live and not each.leases and each is not kept), None
-            )
-            if idle is not None:
-                del self.sessions[idle]
-        return kept
-
-    async def take(self, session: Session) -> tuple[Forked, UNIXSocketStream]:
-        """Return a turn process for one turn: a spare, or one forked into the session's own namespaces."""
-        if session.shared:
-            return await self.zygote.fork_turn(session.shared)
-        while self._spares:
-            forked, stream = self._spares.pop()
-            if not forked.gone.is_set():
-                return forked, stream
-            await stream.aclose()
-        return await self.zygote.fork_turn()
-
-    async def refill(self) -> None:
-        """Fork turn processes ahead of time until enough wait."""
-        with contextlib.suppress(SandboxError):
-            async with self._refilling:
-                await self._fork_spares()
-
-    async def _fork_spares(self) -> None:
-        """Fork until enough wait, or until this sandbox goes out of use."""
-        while self.is_usable() and len(self._spares) < self._limits.spares:
-            spare = await self.zygote.fork_turn()
-            if self.is_usable():
-                self._spares.append(spare)
-            else:
-                await spare[1].aclose()
-
-    async def drop(self) -> None:
-        """Let go of what waited in it, after its end."""
-        self.retired = True
-        for _, stream in self._spares:
-            await close(stream)
-        self._spares.clear()
-
-
-class Lease:
-    """The exclusive right to one turn process: send it its request, receive what it says."""
-
-    def __init__(self, forked: Forked, stream: UNIXSocketStream, processes: Processes) -> None:
-        self.processes = processes
-        self._forked = forked
-        self._stream = stream
-        self._reader = wire.FrameReader()
-        self._bodies: list[bytes] = []
-        self._bytes = 0
-        self._events = 0
-        self._sending = anyio.Lock(fast_acquire=True)
-
-    async def send(self, message: wire.HostMessage) -> None:
-        """Send one message to the guest. Raise GuestDiedError when it is gone."""
-        frame = wire.encode(message)
-        async with self._sending:
-            try:
-                await self._stream.send(frame)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-                raise await self._died() from error
-
-    async def receive(self) -> Any:
-        """Return the guest's next message (a wire.GuestMessage).
-
-        Raises ProtocolError for a bad frame, FloodError beyond the bounds of a turn, GuestDiedError when the guest is gone.
-        """
-        while not self._bodies:
-            try:
-                data = await self._stream.receive()
-            except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-                if self._reader.partial:
-                    raise ProtocolError("The agent's process ended inside a frame.") from error
-                raise await self._died() from error
-            self._bytes += len(data)
-            if self._bytes > TURN_BYTES:
-                raise FloodError(f"The agent's process sent more than the {TURN_BYTES >> 20} MiB that a turn may.")
-            try:
-                self._bodies = self._reader.feed(data)[::-1]
-            except wire.WireError as error:
-                raise ProtocolError(f"The agent's process sent something that is no message: {error}.") from error
-        self._events += 1
-        if self._events > TURN_EVENTS:
-            raise FloodError(f"The agent's process sent more than the {TURN_EVENTS} messages that a turn may.")
-        began = time.perf_counter()
-        try:
-            return wire.decode(self._bodies.pop(), wire.GUEST_MESSAGES)
-        except wire.WireError as error:
-            raise ProtocolError(f"The agent's process sent something that is no message: {error}.") from error
-        finally:
-            await self._make_room(time.perf_counter() - began)
-
-    async def _make_room(self, seconds: float) -> None:
-        """Let everybody else run after every message, and for longer after one that was costly to read."""
-        if seconds > COSTLY:
-            await anyio.sleep(PAUSE_FACTOR * seconds)
-        else:
-            await anyio.lowlevel.checkpoint()
-
-    async def _died(self) -> GuestDiedError:
-        """Return the error for a guest that closed its channel without an answer."""
-        with anyio.move_on_after(1):
-            await self._forked.gone.wait()
-        status = self._forked.status
-        how = "was killed" if status is None or status > 128 else "ended"
-        return GuestDiedError(f"The agent's process {how} before it answered (status {status}).", status)
 
 
 class _Making:
@@ -210,10 +45,14 @@ class SandboxPool:
     shared: frozenset[str] = frozenset()
     """What of the host is not kept out of all sandboxes; for the self-test of `hermes-iso prove` alone."""
 
-    def __init__(self, limits: PoolLimits = PoolLimits(), *, uids: range = HOST_UIDS) -> None:
-        """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user."""
+    def __init__(self, limits: PoolLimits = DEFAULT, *, uids: range = HOST_UIDS, serve_door: ServeDoor = close_door) -> None:
+        """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user.
+
+        serve_door: serves the doors of commands and background processes; a turn's is taken from its lease.
+        """
         self._limits = limits
         self._uids = uids
+        self._serve_door = serve_door
         self._sandboxes: dict[Path, Sandbox] = {}
         self._making: WeakValueDictionary[Path, _Making] = WeakValueDictionary()
         self._tasks: TaskGroup | None = None
@@ -257,7 +96,7 @@ class SandboxPool:
                 forked, stream = await sandbox.take(kept)
                 try:
                     with sandbox.watch.over(forked):
-                        yield Lease(forked, stream, Processes(kept, forked))
+                        yield Lease(forked, stream, Processes(kept, forked), has_door=confinement.door)
                 finally:
                     await sandbox.zygote.kill(forked)
                     await close(stream)
@@ -280,10 +119,11 @@ class SandboxPool:
         Raises SandboxTimeoutError after `timeout` seconds. Cancelling kills it.
         """
         async with self._sandbox(confinement) as sandbox:
-            forked = await sandbox.zygote.fork_command(argv, stdio=stdio, cwd=None, env=env or {})
+            forked, channel = await sandbox.zygote.fork_command(argv, stdio=stdio, cwd=None, env=env or {})
             try:
                 with anyio.move_on_after(timeout):
-                    await forked.gone.wait()
+                    async with beside_door(channel, confinement, self._serve_door):
+                        await forked.gone.wait()
             finally:
                 timed_out = not forked.gone.is_set()
                 await sandbox.zygote.kill(forked)
@@ -352,7 +192,7 @@ class SandboxPool:
         idle = [each for each in self._sandboxes.values() if each.idle]
         for other in idle[: max(0, len(self._sandboxes) + 1 - self._limits.sandboxes)]:
             await self._retire(other)
-        sandbox = Sandbox(await self._tree.grow(confinement), self._tasks, self._limits)
+        sandbox = Sandbox(await self._tree.grow(confinement), self._tasks, self._limits, self._serve_door)
         self._sandboxes[confinement.home] = sandbox
         return sandbox
 
@@ -381,9 +221,3 @@ class SandboxPool:
         """Run something in the pool's own task group."""
         assert self._tasks is not None
         self._tasks.start_soon(function)
-
-
-async def close(stream: UNIXSocketStream) -> None:
-    """Close a stream whatever cancels us."""
-    with anyio.CancelScope(shield=True):
-        await stream.aclose()

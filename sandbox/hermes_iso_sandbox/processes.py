@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import socket
 import time
 from collections.abc import Mapping
 
 import anyio
 from anyio.abc import TaskGroup
 
+from hermes_iso_sandbox.door import ServeDoor, beside_door
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.zygote import Forked, Zygote
 
@@ -121,12 +123,13 @@ class Session:
     leases: how many turns of it hold this value now.
     """
 
-    def __init__(self, zygote: Zygote, tasks: TaskGroup) -> None:
+    def __init__(self, zygote: Zygote, tasks: TaskGroup, serve_door: ServeDoor) -> None:
         self.shared = 0
         self.leases = 0
         self.processes: dict[str, Process] = {}
         self._zygote = zygote
         self._tasks = tasks
+        self._serve_door = serve_door
         self._starting = anyio.Lock()
 
     @property
@@ -151,7 +154,7 @@ class Session:
         os.set_blocking(output_read, False)
         process = Process(self._zygote, command, cwd or self._zygote.confinement.cwd, stdin_write)
         try:
-            forked = await self._zygote.fork_command(
+            forked, channel = await self._zygote.fork_command(
                 ("/bin/sh", "-c", command),
                 stdio=(stdin_read, output_write, output_write),
                 cwd=cwd,
@@ -167,13 +170,15 @@ class Session:
             os.close(output_write)
         self.processes[process.id] = process
         self._forget_old()
-        self._tasks.start_soon(self._serve, process, forked, output_read)
+        self._tasks.start_soon(self._serve, process, forked, output_read, channel)
         return process
 
-    async def _serve(self, process: Process, forked: Forked, output: int) -> None:
-        """Serve one process; the last one to end lets the session's namespaces go."""
+    async def _serve(self, process: Process, forked: Forked, output: int, channel: socket.socket | None) -> None:
+        """Serve one process and its door; the last one to end lets the session's namespaces go."""
+        confinement = self._zygote.confinement
         try:
-            await process.serve(forked, output, self._zygote.confinement.background_timeout)
+            async with beside_door(channel, confinement, self._serve_door):
+                await process.serve(forked, output, confinement.background_timeout)
         finally:
             if not self.live and self.shared:
                 shared, self.shared = self.shared, 0

@@ -23,6 +23,7 @@ def turn_settings(confinement: Confinement, plan: Plan, limits: Mapping[str, int
         "symlinks": [list(pair) for pair in plan.late_symlinks],
         "writable": writable_places(confinement),
         "execute": confinement.execute,
+        "door": confinement.door,
         "without": sorted(confinement.without),
     }
 

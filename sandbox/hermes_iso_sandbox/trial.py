@@ -11,7 +11,8 @@ from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.capability import Check
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
-from hermes_iso_sandbox.pool import PoolLimits, SandboxPool
+from hermes_iso_sandbox.pool import SandboxPool
+from hermes_iso_sandbox.sandbox import PoolLimits
 
 TIMEOUT = 30.0
 _REQUEST = wire.TurnRequest("trial", "agent", "key", "session", "hello", [], "", "", [], 1, "echo")

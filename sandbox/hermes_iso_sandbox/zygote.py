@@ -57,10 +57,7 @@ class Zygote:
 
         Reading that takes bytes alone, so a descriptor that a guest pushes is dropped.
         """
-        try:
-            ours, theirs = socket.socketpair()
-        except OSError as error:
-            raise SandboxError(f"No turn process can be had: {error.strerror}.") from error
+        ours, theirs = _channel()
         with theirs:
             try:
                 forked = await self._spawn([theirs.fileno()], kind="turn", shared=shared)
@@ -77,9 +74,21 @@ class Zygote:
         cwd: str | None,
         env: Mapping[str, str],
         shared: int = 0,
-    ) -> Forked:
-        """Fork a command on these three descriptors; the caller keeps and closes its own copies."""
-        return await self._spawn(list(stdio), kind="command", argv=list(argv), cwd=cwd or "", env=dict(env), shared=shared)
+    ) -> tuple[Forked, socket.socket | None]:
+        """Fork a command on these three descriptors; the caller keeps and closes its own copies.
+
+        Return it and, where the confinement has doors, the channel that it hands its own over on; see `door.receive_door`.
+        """
+        what = {"kind": "command", "argv": list(argv), "cwd": cwd or "", "env": dict(env), "shared": shared}
+        if not self.confinement.door:
+            return await self._spawn(list(stdio), **what), None
+        ours, theirs = _channel()
+        with theirs:
+            try:
+                return await self._spawn([*stdio, theirs.fileno()], **what), ours
+            except BaseException:
+                ours.close()
+                raise
 
     async def fork_usage(self, stdio: tuple[int, int, int], **what: object) -> Forked:
         """Fork a process that counts what directories take up and writes that to its stdout; see guest.usage."""
@@ -203,6 +212,14 @@ class Zygote:
         if self.dead.is_set() or not self._settled.is_set():
             await self.end()
             raise SandboxError("The sandbox did not start: its zygote ended, or took too long.")
+
+
+def _channel() -> tuple[socket.socket, socket.socket]:
+    """Return both ends of a new channel."""
+    try:
+        return socket.socketpair()
+    except OSError as error:
+        raise SandboxError(f"No process can be had: {error.strerror}.") from error
 
 
 async def begin_zygote(confinement: Confinement, template: Template, cgroup: Cgroup) -> socket.socket:

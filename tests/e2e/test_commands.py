@@ -53,24 +53,30 @@ def test_commands_of_a_running_gateway(tmp_path: Path) -> None:
 
 
 def _stops(gateway: Running) -> None:
-    """Stop a command that sleeps: its turn has answered within 100 ms of the word."""
+    """Stop a command that sleeps: at the best of some tries its turn has answered within 100 ms of the word.
+
+    The machine may be busy with something else at any of them; the longest that the turn may go on is its grace, 5 s.
+    """
     ended: list[float] = []
+    waits: list[float] = []
+    body = {"model": "x", "messages": [{"role": "user", "content": "/stop"}]}
 
     def sleep() -> None:
         in_session(gateway, "RUN sleep 30", "sleeper")
         ended.append(time.monotonic())
 
-    fastest = 1.0
-    for _ in range(3):  # the machine may be busy with something else at one of them
-        thread = threading.Thread(target=sleep)
-        thread.start()
-        _wait_until_running(gateway, "sleeper")
-        time.sleep(0.2)
-        asked = time.monotonic()
-        assert in_session(gateway, "/stop", "sleeper") == "The running turn was stopped."
-        thread.join(timeout=10)
-        fastest = min(fastest, ended[-1] - asked)
-    assert fastest < 0.1
+    with gateway.client(**{"X-Hermes-Session-Id": "sleeper"}) as client:
+        while not waits or (min(waits) >= 0.1 and len(waits) < 10):
+            thread = threading.Thread(target=sleep)
+            thread.start()
+            _wait_until_running(gateway, "sleeper")
+            time.sleep(0.2)
+            asked = time.monotonic()
+            assert "was stopped" in client.post("/v1/chat/completions", json=body).text
+            thread.join(timeout=10)
+            waits.append(ended[-1] - asked)
+    assert max(waits) < 5
+    assert min(waits) < 0.1, waits
     assert "Nothing runs" in in_session(gateway, "/stop", "sleeper")
 
 

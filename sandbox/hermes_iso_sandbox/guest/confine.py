@@ -42,6 +42,7 @@ class Settings:
     symlinks: the same for symbolic links: (path, what it points to).
     own_env: what turns and commands, and no process before them, have in their environment.
     writable: the paths below which landlock lets a turn write. execute: whether it may start programs.
+    door: whether it has a way out.
     without: layers that are switched off; see `confinement.LAYERS`.
     """
 
@@ -52,6 +53,7 @@ class Settings:
     symlinks: list[list[str]] = field(default_factory=list)
     writable: list[str] = field(default_factory=list)
     execute: bool = True
+    door: bool = False
     without: list[str] = field(default_factory=list)
 
 

@@ -7,7 +7,8 @@ anything else, so the capabilities that this process keeps in the sandbox's user
 Frames from the host, each a JSON object (descriptors come beside them, in order):
   {"t": "configure", "settings": {...}}                      once, first; answered by {"t": "ready"}
   {"t": "spawn", "id", "kind": "turn", "shared"}             1 descriptor: the turn's socket
-  {"t": "spawn", "id", "kind": "command", "argv", "cwd", "env", "shared"}   3 descriptors: stdin, stdout, stderr
+  {"t": "spawn", "id", "kind": "command", "argv", "cwd", "env", "shared"}   3 descriptors: stdin, stdout, stderr; where there
+                                                             are doors, a 4th: the socket to hand its own over
   {"t": "spawn", "id", "kind": "usage", "roots", "most_bytes", "most_inodes", "seconds"}   3 descriptors; answers on stdout
   {"t": "kill", "id"}                                        end it and all that it started
   {"t": "share", "id", "shared"}                             keep the namespaces of turn `id` under the number `shared`
@@ -30,6 +31,7 @@ from typing import Any
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest import bounds, kernel
 from hermes_iso_sandbox.guest.confine import Kernel, Settings, Shared, bound_user_namespace, confine, harden, look_at_kernel
+from hermes_iso_sandbox.guest.door import open_door
 from hermes_iso_sandbox.guest.init import become_init, hide, reap_until, run_command
 from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
 from hermes_iso_sandbox.guest.usage import Usage
@@ -96,8 +98,9 @@ class Zygote:
 
     def _on_spawn(self, id: int, kind: str, shared: int = 0, **command: Any) -> None:  # noqa: A002  # the frame's key
         """Fork a turn or a command into a new pid namespace."""
-        fds = [self._fds.popleft() for _ in range(1 if kind == "turn" else 3)]
         assert self._settings is not None
+        count = 1 if kind == "turn" else 4 if kind == "command" and self._settings.door else 3
+        fds = [self._fds.popleft() for _ in range(count)]
         if "pid" not in self._settings.without:
             kernel.unshare(kernel.CLONE_NEWPID)
         confined = self._confined[id] = os.eventfd(0)
@@ -147,6 +150,7 @@ class Zygote:
         assert self._kernel is not None
         confine(settings, self._kernel, shared)
         os.eventfd_write(confined, 1)
+        proxies = _open_door(kind, fds, beside=shared is not None) if settings.door else {}
         _place_fds(kind, fds, keep="descriptors" in settings.without)
         if usage:
             usage.report(1)
@@ -154,9 +158,9 @@ class Zygote:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             rehearse()
             gc.enable()
-            serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, settings.own_env, settings.writable)
+            serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, {**settings.own_env, **proxies}, settings.writable)
         else:
-            env = {**os.environ, **settings.own_env, **command["env"]}
+            env = {**os.environ, **settings.own_env, **proxies, **command["env"]}
             run_command(command["argv"], command["cwd"] or settings.cwd, env, execute=settings.execute)
 
     def _on_kill(self, id: int) -> None:  # noqa: A002  # the frame's key
@@ -201,6 +205,17 @@ def _namespaces_of(turn: int) -> Shared:
     except OSError:
         os.close(net)
         raise
+
+
+def _open_door(kind: str, fds: list[int], *, beside: bool) -> dict[str, str]:
+    """Hand a listener over on a turn's socket, or on a command's last descriptor; return what the environment says of it.
+
+    beside: it shares a network namespace with the turns of its session; a command leaves the usual port to them.
+    """
+    if kind == "usage":
+        return {}
+    with socket.socket(fileno=os.dup(fds[0]) if kind == "turn" else fds.pop()) as channel:
+        return open_door(channel, 0) if beside and kind == "command" else open_door(channel)
 
 
 def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:

@@ -189,6 +189,7 @@ async def test_content_type_must_be_json(tmp_path: Path) -> None:
         assert (await served.client.post(CHAT, content=b"{}", headers=typed)).status_code == 400
 
 
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")  # httpx leaves its body
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_body_over_the_limit_is_413_and_the_client_hears_it(tmp_path: Path, chunked: bool) -> None:
     """Told by length or only found while reading: 100 MB are refused with a sentence, and the server goes on."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hermes_iso.broker.searches import MOST_SEARCHES
 from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, Guest, make_agent, make_config, open_line
@@ -134,6 +135,40 @@ async def test_search_that_is_not_granted_is_refused(tmp_path: Path) -> None:
         person = Chat(gateway)
         await person.say("/tools off session_search")
         assert (await search(person, asker, {"query": "x"})).data["kind"] == "not_granted"
+
+
+async def test_searches_of_a_turn_are_counted(tmp_path: Path) -> None:
+    """A guest that searches without end is told to stop; its next turn may search again."""
+    kinds: list[str] = []
+
+    async def tireless(guest: Guest) -> None:
+        await guest.hear()
+        for number in range(MOST_SEARCHES + 2):
+            answer = await guest.ask(number, "session_search")
+            kinds.append("ok" if answer.ok else answer.data["kind"])
+        await guest.say(wire.TurnDone("x"))
+
+    async with open_line(tmp_path / "home", tireless) as (gateway, _):
+        for _ in range(2):
+            assert (await Chat(gateway).say("go")).error is None
+    assert kinds == 2 * [*["ok"] * MOST_SEARCHES, "too_many", "too_many"]
+
+
+async def test_search_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    """Its answer is a sentence, and the agent's sessions can be used again."""
+    asker = Asker()
+    async with open_line(tmp_path / "home", asker) as (gateway, _):
+        sessions = gateway._services.records.sessions
+        run, slow = sessions.run, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+        async def slowly(agent: str, transaction: Any) -> Any:
+            if "search" in getattr(transaction, "func", transaction).__qualname__.lower():
+                return await run(agent, lambda connection: connection.execute(slow).fetchall())
+            return await run(agent, transaction)
+
+        sessions.run = slowly  # type: ignore[method-assign]
+        answer = await search(Chat(gateway), asker, {"query": "x"})
+        assert (answer.ok, answer.data["kind"]) == (False, "busy")
 
 
 async def test_answer_is_bounded(tmp_path: Path) -> None:

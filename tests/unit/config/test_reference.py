@@ -20,6 +20,9 @@ PLACES = {
     "profile_routes": "[]",
     "shared_paths": "[]",
     "keys": ".<NAME>",
+    "secrets": ".<NAME>",
+    "allow": "[]",
+    "deny": "[]",
 }
 
 

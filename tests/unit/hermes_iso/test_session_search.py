@@ -45,6 +45,8 @@ def say(connection: apsw.Connection, key: ChatKey, *texts: str, name: str = "s")
         ("OR OR one OR", '("one")'),
         ("deploy*", '("deploy*"*)'),
         ('"begin"*', '("begin"*)'),
+        ("a* bc* x_yz*", '("a*" AND "bc*" AND "x_yz*")'),
+        ("abc* abd* abe* abf* abg*", '("abc*"* AND "abd*"* AND "abe*"* AND "abf*"* AND "abg*")'),
         ("NEAR(a b) NOT text:c", '("NEAR(a" AND "b)" AND "NOT" AND "text:c")'),
         ('never "closed', '("never" AND "closed")'),
         ("-- ; ' ()", ""),

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from anyio.abc import UNIXSocketStream
 
-from hermes_iso_sandbox import FloodError, GuestDiedError, Lease, ProtocolError, SandboxError, pool, wire
+from hermes_iso_sandbox import FloodError, GuestDiedError, Lease, ProtocolError, SandboxError, lease, wire
 from hermes_iso_sandbox.zygote import Forked
 
 
@@ -73,17 +73,17 @@ def test_receive_says_that_the_guest_died_and_how() -> None:
 
 def flood_of_events() -> bytes:
     """Return one message more than a turn may send."""
-    return wire.encode(wire.TextDelta("")) * (pool.TURN_EVENTS + 1)
+    return wire.encode(wire.TextDelta("")) * (lease.TURN_EVENTS + 1)
 
 
 def flood_of_bytes() -> bytes:
     """Return a few more bytes than a turn may send."""
     frame = wire.encode(wire.TextDelta("x" * 1_000_000))
-    return frame * (pool.TURN_BYTES // len(frame) + 1)
+    return frame * (lease.TURN_BYTES // len(frame) + 1)
 
 
 @pytest.mark.parametrize("make", [flood_of_events, flood_of_bytes])
 def test_receive_cuts_a_flood_at_its_bound(make: Callable[[], bytes]) -> None:
     """Messages and bytes of a turn are counted, and the one too many ends it."""
     with pytest.raises(FloodError):
-        received(make(), reads=pool.TURN_EVENTS + 1)
+        received(make(), reads=lease.TURN_EVENTS + 1)
