@@ -96,6 +96,8 @@ class Agent:
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
     egress: which hosts its turns may reach; without any it needs no door.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    fallbacks: who answers at the model host, in this order, when `model` does not.
+    models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
     personalities: the personas that a session may choose by name.
     name_model: resolves a model's name as the agent's config would. Raises UsageError.
@@ -111,6 +113,8 @@ class Agent:
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
+    fallbacks: tuple[ModelSettings, ...] = ()
+    models: tuple[ModelSettings, ...] | None = None
     admins: frozenset[str] = frozenset()
     personalities: Mapping[str, str] = field(default_factory=dict)
     name_model: Callable[[str], ModelSettings] = field(default=no_other_model, repr=False, compare=False)
@@ -136,8 +140,9 @@ class Agent:
 
     @property
     def has_door(self) -> bool:
-        """Whether there is a way out of its sandbox: it may reach something, and has a tool that could."""
-        return self.egress.opens and self.needs.execute
+        """Whether there is a way out of its sandbox: there is something that it may reach, and it has a tool that could."""
+        reaches = self.egress.opens or self.models is not None or bool(self.profile.secrets)
+        return reaches and self.needs.execute
 
     def confinement(self) -> Confinement:
         """Return what every process of this agent may touch, from the files as they stand now. Raises ConfigError."""

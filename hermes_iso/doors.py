@@ -9,22 +9,29 @@ from __future__ import annotations
 import math
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import trio
 
 from hermes_iso.background import Background
+from hermes_iso.broker.door import ModelDoor
 from hermes_iso.broker.egress.dialing import Dialer
 from hermes_iso.broker.egress.door import Door
 from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.broker.egress.serving import serve_door
+from hermes_iso.broker.model_host.upstream import Sender
 from hermes_iso.config.schema import Config
 from hermes_iso.journal import Journal, TurnLog
 from hermes_iso.leases import LeaseLike
+from hermes_iso.turn_door import equip_for_process, equip_for_turn
 from hermes_iso.work import Work
 from hermes_iso_sandbox import Confinement
+
+Equip: TypeAlias = Callable[[Door], None]
+"""Lets a door answer by itself, as the config has it now; called anew after each reload."""
 
 CLOSE_TIMEOUT = 2.0
 """Seconds for what went through a door to get into the journal when the door is closed."""
@@ -33,19 +40,21 @@ CLOSE_TIMEOUT = 2.0
 class Doors:
     """The open doors of one gateway, for the config that it serves now."""
 
-    def __init__(self, config: Config, journal: Journal) -> None:
+    def __init__(self, config: Config, journal: Journal, sender: Sender) -> None:
         self._config = config
         self._journal = journal
-        self._open: set[Door] = set()
+        self._sender = sender
+        self._open: dict[Door, Equip] = {}
 
     def use(self, config: Config) -> None:
         """Go by another config from now on; what is going on and is no longer allowed ends at once."""
         self._config = config
-        for door in list(self._open):
+        for door, equip in list(self._open.items()):
+            equip(door)
             door.swap(self._rules(door.agent))
 
     @asynccontextmanager
-    async def beside(self, work: Work, lease: LeaseLike, *, deadline: float) -> AsyncIterator[None]:
+    async def beside(self, work: Work, lease: LeaseLike, *, models: ModelDoor, deadline: float) -> AsyncIterator[None]:
         """Serve a turn's door while the body runs; a turn that is granted nothing that could use it finds it closed."""
         listener = await lease.take_door() if work.agent.has_door else None
         if listener is None:
@@ -56,20 +65,26 @@ class Doors:
             yield
             return
         async with Background() as nursery:
-            nursery.start_soon(self._serve, work.agent.id, listener, deadline, work.log)
+            equip = partial(equip_for_turn, work=work, models=models, sender=self._sender)
+            nursery.start_soon(self._serve, work.agent.id, listener, deadline, work.log, equip)
             yield
 
     async def serve_process(self, confinement: Confinement, listener: socket.socket) -> None:
         """Serve the door of a command or background process of an agent until cancelled: its agent's own."""
         turn_id = f"process_{secrets.token_hex(6)}"
-        await self._serve(confinement.name, listener, math.inf, self._journal.turn(turn_id, confinement.name, ""))
+        log = self._journal.turn(turn_id, confinement.name, "")
+
+        def equip(door: Door) -> None:
+            equip_for_process(door, self._config.agents.get(confinement.name), self._sender, log)
+
+        await self._serve(confinement.name, listener, math.inf, log, equip)
 
     def _rules(self, agent: str) -> EgressRules:
         """Return what an agent may reach now: nothing when it is not served any more."""
         found = self._config.agents.get(agent)
         return found.egress if found else EgressRules()
 
-    async def _serve(self, agent: str, listener: socket.socket, deadline: float, log: TurnLog) -> None:
+    async def _serve(self, agent: str, listener: socket.socket, deadline: float, log: TurnLog, equip: Equip) -> None:
         """Serve a door until its deadline or until cancelled; what went through it is in the journal when this returns."""
         send, receive = trio.open_memory_channel[dict[str, Any]](math.inf)  # a door has at most `DoorLimits.total` records
         door = Door(
@@ -80,13 +95,14 @@ class Doors:
             dialer=Dialer(self._config.resolve),
             deadline=deadline,
         )
-        self._open.add(door)
+        equip(door)
+        self._open[door] = equip
         try:
             async with Background() as nursery:
                 nursery.start_soon(_write, receive.clone(), log)
                 await serve_door(trio.SocketListener(trio.socket.from_stdlib_socket(listener)), door)
         finally:
-            self._open.discard(door)
+            del self._open[door]
             send.close()
             with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await _write(receive, log)

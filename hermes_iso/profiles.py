@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hermes_iso.credentials import Secret
 from hermes_iso.envfile import EnvFile, parse_env
 from hermes_iso.errors import ConfigError, Problem
 from hermes_iso.held_names import HeldNames
@@ -96,6 +97,7 @@ class Profile:
     binds: the config's further directories, at their own absolute paths.
     path: further PATH entries, before the system's.
     held: which names of `.env` stay on the trusted side.
+    secrets: credentials that are put into requests outside of the sandbox; inside are their placeholders.
     soul_writable: whether turns may write SOUL.md; the file itself is bound then, which nothing inside can replace.
     fixed_uid: see `owners.fixed_uid`.
     """
@@ -108,6 +110,7 @@ class Profile:
     binds: tuple[Bind, ...] = ()
     path: tuple[str, ...] = ()
     held: HeldNames = field(default_factory=HeldNames)
+    secrets: tuple[Secret, ...] = ()
     timezone: str = "UTC"
     limits: Limits = field(default_factory=Limits)
     background_timeout: float = 3600.0
@@ -199,6 +202,7 @@ class Profile:
                 ("TZ", self.timezone),
                 ("HERMES_HOME", HERMES),
                 ("HERMES_ISO_AGENT", self.id),
+                *((secret.name, secret.placeholder) for secret in self.secrets),
             ),
             env_file=f"{HERMES}/.env",
             cwd=self.cwd,

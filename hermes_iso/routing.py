@@ -29,6 +29,7 @@ class SessionId:
     namespace: the name of the API key whose sessions these are; empty for chats.
     chat_type: the chat's, or PEER_SCOPE or MAIN_SCOPE where `gateway.dm_scope` puts direct chats together.
     user_id: set only where members of a chat are kept apart, and in a session of one peer.
+    account_id: the gateway's account on the platform; a person's chats with two bots can have one and the same id.
     """
 
     agent: str
@@ -38,6 +39,7 @@ class SessionId:
     chat_id: str
     thread_id: str
     user_id: str
+    account_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ class Router:
             chat_id=chat.chat_id,
             thread_id=thread,
             user_id=user if apart else "",
+            account_id=chat.account_id or "",
         )
 
 

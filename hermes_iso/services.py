@@ -44,9 +44,9 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
     """
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
-        doors = Doors(config, records.journal)
-        pool = pool or SandboxPool(uids=config.host_uids, serve_door=doors.serve_process)
         models = await stack.enter_async_context(ModelBroker())
+        doors = Doors(config, records.journal, models)
+        pool = pool or SandboxPool(uids=config.host_uids, serve_door=doors.serve_process)
         await stack.enter_async_context(pool)
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import apsw
-import trio
 
-from hermes_iso.errors import TurnError
 from hermes_iso.history import Message
 from hermes_iso.messages import ChatRef
 from hermes_iso.session_rows import (
@@ -25,7 +23,7 @@ from hermes_iso.session_rows import (
     last_exchange,
     next_number,
 )
-from hermes_iso.session_search import SEARCH_TIMEOUT, find, first_words, session_in_scope, sessions_in_scope
+from hermes_iso.session_search import find, first_words, session_in_scope, sessions_in_scope
 from hermes_iso.session_settings import SessionSettings
 from hermes_iso.sessions import Sessions, new_session_id, stored_text
 
@@ -76,7 +74,7 @@ class SessionBook:
     async def listed(self, *, everybody: bool = False, query: str = "") -> list[Listed]:
         """Return the chat's sessions, the one used last first, or those in which something is found.
 
-        everybody: those of all chats of the agent.
+        everybody: those of all chats of the agent. Raises TurnError(busy) when the search takes too long.
         """
         key = None if everybody else self.key
 
@@ -87,9 +85,8 @@ class SessionBook:
                 rows = [hit.session for hit in find(connection, key, query, limit=LISTED)]
             return [Listed(row, first_words(connection, row.id), current is not None and row.id == current.id) for row in rows]
 
-        with trio.move_on_after(SEARCH_TIMEOUT):
-            return await self._sessions.run(self._agent, select)
-        raise TurnError("timeout", f"The search took longer than {SEARCH_TIMEOUT:g} s: ask for fewer or rarer words.")
+        run = self._sessions.search if query else self._sessions.run
+        return await run(self._agent, select)
 
     async def resume(self, wanted: str, *, everybody: bool = False) -> tuple[SessionRow, bool] | None:
         """Go back to a session by its number in the list, its id or its title; None when there is none.

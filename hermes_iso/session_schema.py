@@ -37,7 +37,7 @@ _SECOND = f"""
         bytes INTEGER NOT NULL DEFAULT 0, turns INTEGER NOT NULL DEFAULT 0, calls INTEGER NOT NULL DEFAULT 0,
         prompt_tokens INTEGER NOT NULL DEFAULT 0, completion_tokens INTEGER NOT NULL DEFAULT 0
     ) STRICT;
-    INSERT INTO chats SELECT id, json_array(agent, namespace, platform, chat_type, chat_id, thread_id, user_id, caller_id),
+    INSERT INTO chats SELECT id, json_array(agent, namespace, platform, chat_type, chat_id, thread_id, user_id, '', caller_id),
         '', namespace, id FROM sessions;
     INSERT INTO sessions_of_chats (id, chat, session_id, created_at, used_at, bytes, turns)
         SELECT id, id, session_id, created_at,

@@ -21,15 +21,15 @@ JsonObject: TypeAlias = dict[str, Any]
 
 QUERY_CHARS = 1_000
 QUERY_TERMS = 32
+PREFIXES, PREFIX_CHARS = 4, 3
+"""Words of a query that may stand for all that begin so, and what such a word has to end in at least: `a*` looks at most of
+the index, and SQLite can't be stopped meanwhile."""
 SEARCHED_SESSIONS = 300
 """Sessions that are searched, those used last."""
 SHOWN_CHARS = 1_000
 """Characters of a message in a result."""
 SNIPPET_CHARS = 240
-SEARCH_TIMEOUT = 2.0
-"""Seconds that a search may take: meanwhile its agent's other sessions wait."""
-_BEGINNING = 3
-"""Fewest letters of a beginning: every word that begins so is looked up."""
+_BEGINNING = re.compile(rf"[^\W_]{{{PREFIX_CHARS}}}\W*\Z")
 _TERM = re.compile(r'"([^"]*)"?(\*?)|([^\s"]+)')
 _OF_ROLES = """
     JOIN messages m ON m.session = w.rowid >> 32 AND m.seq = w.rowid & :seq
@@ -68,6 +68,7 @@ def session_in_scope(connection: apsw.Connection, key: ChatKey | None, session_i
 def quoted(text: str) -> str:
     """Return a query as FTS5 takes it, "" when no word is left: all words and phrases must occur, unless OR stands between."""
     groups: list[list[str]] = [[]]
+    prefixes = PREFIXES
     for number, (phrase, star, word) in enumerate(_TERM.findall(text.replace("\0", " ")[:QUERY_CHARS])):
         if number >= QUERY_TERMS:
             break
@@ -75,15 +76,22 @@ def quoted(text: str) -> str:
             groups.append([])
             continue
         term = phrase or word
-        letters = sum(map(str.isalnum, term))
-        prefix = "*" if letters >= _BEGINNING and (star or word.endswith("*")) else ""
-        if letters:
+        starred = (star or word.endswith("*")) and prefixes > 0 and _BEGINNING.search(term)
+        prefix = "*" if starred else ""
+        prefixes -= len(prefix)
+        if any(character.isalnum() for character in term):
             groups[-1].append('"' + term.replace('"', '""') + '"' + prefix)
     return " OR ".join("(" + " AND ".join(group) + ")" for group in groups if group)
 
 
 def find(
-    connection: apsw.Connection, key: ChatKey | None, query: str, *, limit: int, sort: str = "", roles: Sequence[str] = ()
+    connection: apsw.Connection,
+    key: ChatKey | None,
+    query: str,
+    *,
+    limit: int,
+    sort: str = "",
+    roles: Sequence[str] = (),
 ) -> list[Hit]:
     """Return the sessions in which a query is found: those with most first, or by age when `sort` is newest or oldest."""
     match = quoted(query)

@@ -43,6 +43,8 @@ WAITERS = 32
 """Turns that may wait in one chat; a further one is refused."""
 BUSY_RETRY = 5.0
 """Seconds after which a refused caller may try again."""
+SEARCH_TIMEOUT = 2.0
+"""Seconds that a search may wait for others and take: while one runs, the agent's sessions can't be read or written."""
 Result = TypeVar("Result")
 
 
@@ -75,6 +77,7 @@ class Sessions:
     def __init__(self, databases: Mapping[str, Database]) -> None:
         self._databases = databases
         self._queues: dict[str, trio.Lock] = {}
+        self._searching: dict[str, trio.Lock] = {}
 
     @property
     def waiting(self) -> int:
@@ -174,6 +177,19 @@ class Sessions:
             return await self._databases[agent].run(transaction)
         except apsw.Error as error:
             raise TurnError("internal", f"The agent's sessions could not be read or written ({error}).") from error
+
+    async def search(
+        self, agent: str, transaction: Callable[[apsw.Connection], Result], timeout: float = SEARCH_TIMEOUT
+    ) -> Result:
+        """Run a transaction that looks for words in an agent's sessions: one at a time, and not for long.
+
+        How long it takes is up to who asks, and who asks may have written what is searched.
+        Raises TurnError: busy when it is not done within `timeout` seconds, internal when the database fails.
+        """
+        with trio.move_on_after(timeout):
+            async with self._searching.setdefault(agent, trio.Lock()):
+                return await self.run(agent, transaction)
+        raise TurnError("busy", f"The search was not done within {timeout:g} s: look for fewer or longer words.")
 
     @asynccontextmanager
     async def _place(self, key: ChatKey) -> AsyncIterator[None]:

@@ -50,12 +50,20 @@ def _none(work: Work) -> Mapping[str, NoReturn]:  # noqa: ARG001  # the form of 
 class ServeDoors(Protocol):
     """Serves the door of a turn; `doors.Doors.beside` does."""
 
-    def __call__(self, work: Work, lease: LeaseLike, *, deadline: float) -> AbstractAsyncContextManager[None]:
-        """Serve it while the body runs. deadline: by trio's clock."""
+    def __call__(
+        self, work: Work, lease: LeaseLike, *, models: ModelDoor, deadline: float
+    ) -> AbstractAsyncContextManager[None]:
+        """Serve it while the body runs. models: the turn's way to its model. deadline: by trio's clock."""
 
 
 @asynccontextmanager
-async def _closed(work: Work, lease: LeaseLike, *, deadline: float) -> AsyncIterator[None]:  # noqa: ARG001  # see ServeDoors
+async def _closed(
+    work: Work,  # noqa: ARG001  # see ServeDoors
+    lease: LeaseLike,  # noqa: ARG001
+    *,
+    models: ModelDoor,  # noqa: ARG001
+    deadline: float,  # noqa: ARG001
+) -> AsyncIterator[None]:
     """Serve no door."""
     yield
 
@@ -182,7 +190,7 @@ class TurnRunner:
         leash.wait_for_place()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
             leash.take_place()
-            async with self._doors(work, lease, deadline=leash.scope.deadline):
+            async with self._doors(work, lease, models=door, deadline=leash.scope.deadline):
                 end = await exchange(work, lease, door=door, brokers=brokers, leash=leash)
         return outcome_of(end, usage=door.usage, model_failure=door.failure, told=leash.steering.taken)
 

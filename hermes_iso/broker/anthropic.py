@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from hermes_iso.agents import ModelSettings
 from hermes_iso.broker.calls import JsonObject, ModelAnswer, ModelCall
 from hermes_iso.broker.events import as_count, as_object, as_objects, as_text
 from hermes_iso.broker.faults import AnswerFaultError, fault_of
@@ -21,17 +22,17 @@ _ID_CHARACTERS = re.compile(r"[^a-zA-Z0-9_-]")
 _USAGE = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
 
 
-def anthropic_url(base_url: str) -> str:
-    """Return the address of the messages API below `base_url`, which may end in `/v1` or not."""
+def anthropic_url(base_url: str, path: str = "/messages") -> str:
+    """Return the address of the messages API, or of another path, below `base_url`, which may end in `/v1` or not."""
     parts = urlsplit(base_url)
-    path = parts.path.rstrip("/").removesuffix("/v1")
-    return parts._replace(path=f"{path}/v1/messages", fragment="").geturl()
+    below = parts.path.rstrip("/").removesuffix("/v1")
+    return parts._replace(path=f"{below}/v1{path}", fragment="").geturl()
 
 
-def anthropic_headers(call: ModelCall) -> dict[str, str]:
+def anthropic_headers(settings: ModelSettings) -> dict[str, str]:
     """Return the headers that the dialect needs."""
     headers = {"anthropic-version": VERSION}
-    return {**headers, "x-api-key": call.settings.api_key} if call.settings.api_key else headers
+    return {**headers, "x-api-key": settings.api_key} if settings.api_key else headers
 
 
 def anthropic_body(call: ModelCall) -> JsonObject:

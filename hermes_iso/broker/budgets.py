@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -48,8 +49,29 @@ class BudgetLimits:
                 raise ValueError(f"{spec.name} can be 1 to {ceiling}, not {value}")
 
 
+class Charge:
+    """What one call that is passed on has cost so far: `size` in bytes, and `usage` as its provider says in the end.
+
+    answered: the provider took the call, so that it costs tokens even where it does not say how many.
+    """
+
+    __slots__ = ("_on_bytes", "answered", "size", "usage")
+
+    def __init__(self, on_bytes: Callable[[int], None]) -> None:
+        self._on_bytes = on_bytes
+        self.answered = False
+        self.size = 0
+        self.usage = Usage()
+
+    def received(self, size: int) -> None:
+        """Count bytes of the answer. Raises ModelError("budget") when there are too many."""
+        self.answered = True
+        self.size += size
+        self._on_bytes(size)
+
+
 class Budget:
-    """What is left to one turn; `complete` is the only way for a guest's call to a model."""
+    """What is left to one turn; `complete` and `passing` are the only ways for a guest's call to a model."""
 
     def __init__(self, *, max_iterations: int, limits: BudgetLimits | None = None) -> None:
         self._limits = limits or BudgetLimits()
@@ -81,8 +103,7 @@ class Budget:
         self._charge_request(sent)
 
         async def charged_text(text: str) -> None:
-            self._answer_bytes += len(text.encode("utf-8", "replace"))
-            self._check("answer_bytes", self._answer_bytes, "bytes from its model")
+            self._received(len(text.encode("utf-8", "replace")))
             await on_text(text)
 
         with trio.move_on_at(call.deadline):
@@ -91,6 +112,28 @@ class Budget:
             self._charge_answer(answer, sent)
             return answer
         raise ModelError("timeout", "The turn's time was over before its model could answer: try again.")
+
+    @asynccontextmanager
+    async def passing(self, sent: int) -> AsyncIterator[Charge]:
+        """Charge a call whose answer is passed on as it comes; `sent`: its bytes. The caller sees to its deadline.
+
+        Waits for one of the turn's places. Raises ModelError("budget") when something is spent before the call.
+        """
+        self._charge_request(sent)
+        async with self._places:
+            charge = Charge(self._received)
+            try:
+                yield charge
+            finally:
+                if charge.answered:
+                    used = charge.usage.prompt_tokens + charge.usage.completion_tokens
+                    self._tokens += used or (sent + charge.size) // _BYTES_PER_TOKEN
+                    self._add_usage(charge.usage)
+
+    def _received(self, size: int) -> None:
+        """Charge bytes of an answer. Raise ModelError when there are too many."""
+        self._answer_bytes += size
+        self._check("answer_bytes", self._answer_bytes, "bytes from its model")
 
     def _charge_request(self, size: int) -> None:
         """Charge a call that is about to begin. Raise ModelError when the turn has spent what it may."""
@@ -110,9 +153,13 @@ class Budget:
         used = answer.usage.prompt_tokens + answer.usage.completion_tokens
         spoken = len(answer.message.get("content") or "")
         self._tokens += used or (sent + received + spoken) // _BYTES_PER_TOKEN
+        self._add_usage(answer.usage)
+
+    def _add_usage(self, usage: Usage) -> None:
+        """Count an answered call."""
         self._usage = Usage(
-            self._usage.prompt_tokens + answer.usage.prompt_tokens,
-            self._usage.completion_tokens + answer.usage.completion_tokens,
+            self._usage.prompt_tokens + usage.prompt_tokens,
+            self._usage.completion_tokens + usage.completion_tokens,
             self._usage.calls + 1,
         )
 

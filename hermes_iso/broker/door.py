@@ -27,9 +27,10 @@ class Models(Protocol):
 class SubagentModels:
     """A subagent's way to models: every call is charged to the turn above it as well, which keeps what it needs to end."""
 
-    def __init__(self, models: Models, budget: Budget) -> None:
+    def __init__(self, models: Models, budgets: tuple[Budget, ...]) -> None:
         self._models = models
-        self._budget = budget
+        self._budget = budgets[0]
+        self.budgets = budgets
 
     async def complete(self, call: ModelCall, on_text: OnText) -> ModelAnswer:
         """Return the model's answer. Raises ModelError."""
@@ -42,6 +43,7 @@ class ModelDoor:
     """Answers the broker method `model` for one turn. `deadline` is by trio's clock.
 
     failure: why the latest call failed; None when it did not. hooks: who may refuse what a model's answer calls for.
+    budgets: what a call is charged to, the turn's own first, then those of the turns that delegated it.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class ModelDoor:
         self._log = log
         self.hooks = hooks
         self._budget = Budget(max_iterations=agent.max_iterations)
+        above = models.budgets if isinstance(models, SubagentModels) else ()
+        self.budgets: tuple[Budget, ...] = (self._budget, *above)
 
     @property
     def usage(self) -> Usage:
@@ -75,7 +79,7 @@ class ModelDoor:
 
     def for_subagents(self) -> Models:
         """Return the way to models of those to whom this turn delegates."""
-        return SubagentModels(self._models, self._budget)
+        return SubagentModels(self._models, self.budgets)
 
     async def answer(self, params: dict[str, Any], on_text: OnText) -> dict[str, Any]:
         """Ask the agent's model with the guest's messages. Raises ModelError."""

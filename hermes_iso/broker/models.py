@@ -13,12 +13,13 @@ from typing import Self
 import httpx
 import trio
 
+from hermes_iso.agents import ModelSettings
 from hermes_iso.broker.anthropic import AnthropicReader, anthropic_body, anthropic_headers, anthropic_url
 from hermes_iso.broker.calls import JsonObject, ModelAnswer, ModelCall, ModelLimits, OfferedTool, OfflineFacts, OnText
 from hermes_iso.broker.faults import Provider, TransientError
 from hermes_iso.broker.offline import answer_offline
 from hermes_iso.broker.openai import OpenAIReader, openai_body, openai_headers, openai_url
-from hermes_iso.broker.upstream import AnswerReader, TextSink, read_answer
+from hermes_iso.broker.upstream import AnswerReader, TextSink, read_answer, send
 from hermes_iso.errors import ModelError
 
 __all__ = ["ModelAnswer", "ModelBroker", "ModelCall", "ModelLimits", "OfferedTool", "OfflineFacts", "OnText"]
@@ -42,7 +43,7 @@ class _Dialect:
     """How one kind of provider is spoken to."""
 
     url: Callable[[str], str]
-    headers: Callable[[ModelCall], dict[str, str]]
+    headers: Callable[[ModelSettings], dict[str, str]]
     body: Callable[[ModelCall], JsonObject]
     reader: Callable[[], AnswerReader]
 
@@ -60,24 +61,23 @@ _ANTHROPIC = _Dialect(anthropic_url, anthropic_headers, anthropic_body, Anthropi
 class ModelBroker:
     """Ask models; one per gateway, used by all turns at once: `async with ModelBroker() as broker`.
 
-    It owns one HTTP client, so that connections are reused. Nothing of the environment (proxies, CA variables of Python
-    libraries, netrc) reaches that client, redirects are not followed, and certificates are checked against the system's bundle.
+    It owns one HTTP transport, so that connections are reused. A transport alone and no client of httpx: it keeps no cookies,
+    which one agent's answers would set for all, and follows no redirects. Nothing of the environment (proxies, CA variables of
+    Python libraries, netrc) reaches it, and certificates are checked against the system's bundle.
     """
 
     def __init__(self, limits: ModelLimits | None = None, *, jitter: Callable[[float], float] = _full_jitter) -> None:
         self._limits = limits or ModelLimits()
         self._jitter = jitter
-        self._client: httpx.AsyncClient | None = None
+        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._tls: ssl.SSLContext | None = None
         self._without_usage: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        limits = self._limits
-        self._client = httpx.AsyncClient(
-            verify=ssl.create_default_context(),
+        self._tls = ssl.create_default_context()
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=self._tls,
             trust_env=False,
-            follow_redirects=False,
-            headers=_HEADERS,
-            timeout=httpx.Timeout(limits.read_timeout, connect=limits.connect_timeout),
             limits=httpx.Limits(max_keepalive_connections=_KEPT_CONNECTIONS, keepalive_expiry=_KEPT_SECONDS),
         )
         return self
@@ -85,9 +85,21 @@ class ModelBroker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.aclose()
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """By what hosts are trusted; to load it takes a while, so there is one."""
+        if self._tls is None:
+            raise RuntimeError("a ModelBroker trusts hosts only inside its `async with`")
+        return self._tls
+
+    @property
+    def limits(self) -> ModelLimits:
+        """The bounds of one exchange."""
+        return self._limits
 
     async def complete(self, call: ModelCall, on_text: OnText) -> ModelAnswer:
         """Ask the model of `call.settings` and return its answer; `on_text` gets the text as it comes.
@@ -128,13 +140,13 @@ class ModelBroker:
             try:
                 return await self._try(call, dialect, who, sink)
             except TransientError as failure:
-                wait = self._wait_before(number, failure.error)
+                wait = self.wait_before(number, failure.error)
                 if sink.started or wait is None or trio.current_time() + wait >= call.deadline:
                     raise failure.error from failure
             await trio.sleep(wait)
         raise AssertionError("the last try returns or raises")
 
-    def _wait_before(self, number: int, error: ModelError) -> float | None:
+    def wait_before(self, number: int, error: ModelError) -> float | None:
         """Return the seconds to wait after try `number`, or None when there is to be no other."""
         if number >= self._limits.tries:
             return None
@@ -146,13 +158,24 @@ class ModelBroker:
 
     async def _try(self, call: ModelCall, dialect: _Dialect, who: Provider, sink: TextSink) -> ModelAnswer:
         """Ask once. Raise ModelError or TransientError."""
-        if self._client is None:
-            raise RuntimeError("a ModelBroker answers only inside its `async with`")
-        headers = {**call.settings.headers, **dialect.headers(call), "content-type": "application/json"}
+        headers = {**call.settings.headers, **dialect.headers(call.settings), "content-type": "application/json"}
         content = json.dumps(dialect.body(call), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        request = self._client.build_request("POST", dialect.url(call.settings.base_url), headers=headers, content=content)
-        reader = dialect.reader()
-        return await read_answer(self._client, request, reader, sink, who=who, limits=self._limits)
+        response = await self.send(dialect.url(call.settings.base_url), headers, content, who=who)
+        return await read_answer(response, dialect.reader(), sink, who=who, limits=self._limits)
+
+    async def send(self, url: str, headers: Mapping[str, str], content: bytes, *, who: Provider) -> httpx.Response:
+        """Post a request and return the answer once its head is there; its body is to be closed by `upstream.Body`.
+
+        Raises TransientError where another try may help, else ModelError.
+        """
+        if self._transport is None:
+            raise RuntimeError("a ModelBroker answers only inside its `async with`")
+        limits = self._limits
+        timeout = httpx.Timeout(limits.read_timeout, connect=limits.connect_timeout).as_dict()
+        merged = httpx.Headers(_HEADERS)
+        merged.update(headers)
+        request = httpx.Request("POST", url, headers=merged, content=content, extensions={"timeout": timeout})
+        return await send(self._transport, request, who)
 
     def _check_size(self, call: ModelCall, answer: ModelAnswer) -> None:
         """Refuse an answer that would not fit in a frame to the guest."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from hermes_iso.agents import ModelSettings
 from hermes_iso.broker.calls import JsonObject, ModelAnswer, ModelCall
 from hermes_iso.broker.events import as_count, as_object, as_objects, as_text
 from hermes_iso.broker.faults import AnswerFaultError, fault_of
@@ -27,16 +28,15 @@ CALLS_LIMIT = 128
 _REASONS: Mapping[str, str] = {"length": "length", "max_tokens": "length", "content_filter": "content_filter"}
 
 
-def openai_url(base_url: str) -> str:
-    """Return the address of chat completions below `base_url`, whose query, if any, stays."""
+def openai_url(base_url: str, path: str = "/chat/completions") -> str:
+    """Return the address of chat completions, or of another path, below `base_url`, whose query, if any, stays."""
     parts = urlsplit(base_url)
-    return parts._replace(path=parts.path.rstrip("/") + "/chat/completions", fragment="").geturl()
+    return parts._replace(path=parts.path.rstrip("/") + path, fragment="").geturl()
 
 
-def openai_headers(call: ModelCall) -> dict[str, str]:
+def openai_headers(settings: ModelSettings) -> dict[str, str]:
     """Return the headers that the dialect needs; a server without keys gets none."""
-    key = call.settings.api_key
-    return {"authorization": f"Bearer {key}"} if key else {}
+    return {"authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
 
 
 def openai_body(call: ModelCall, *, with_usage: bool = True) -> JsonObject:

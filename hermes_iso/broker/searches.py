@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import apsw
-import trio
 
 from hermes_iso.errors import TurnError
 from hermes_iso.session_rows import SessionRow
 from hermes_iso.session_search import (
-    SEARCH_TIMEOUT,
     Hit,
     around,
     count_around,
@@ -51,6 +50,9 @@ class Searches(Protocol):
     async def run(self, agent: str, transaction: Callable[[apsw.Connection], JsonObject]) -> JsonObject:
         """Run it. Raises TurnError(internal)."""
 
+    async def search(self, agent: str, transaction: Callable[[apsw.Connection], JsonObject]) -> JsonObject:
+        """Run one that may take long. Raises TurnError (busy, internal)."""
+
 
 class SearchBroker:
     """Answers the broker method `session_search` for one turn. Whose sessions those are is the turn's, never a parameter's."""
@@ -66,7 +68,7 @@ class SearchBroker:
     async def answer(self, params: JsonObject) -> JsonObject:
         """Do what the arguments ask, as Hermes tells it from them.
 
-        Raises TurnError (not_granted, bad_params, not_found, too_many, timeout).
+        Raises TurnError (not_granted, bad_params, not_found, too_many, busy).
         """
         if not self._granted:
             raise TurnError("not_granted", f"The tool {TOOL} is not granted to this turn.")
@@ -81,18 +83,19 @@ class SearchBroker:
         if not query.strip():
             return await self._run(lambda connection: self._browse(connection, limit))
         sort, roles = _sort(params), _roles(params)
-        return await self._run(lambda connection: self._discover(connection, query, limit, sort, roles))
+        discover = partial(self._discover, query=query, limit=limit, sort=sort, roles=roles)
+        return await self._run(discover)
 
     async def _run(self, transaction: Callable[[apsw.Connection], JsonObject]) -> JsonObject:
-        """Run a transaction within its time, and count it."""
+        """Run a transaction, and count it."""
         if not self._left:
             raise TurnError("too_many", f"This turn has searched {MOST_SEARCHES} times: go on with what was found.")
         self._left -= 1
-        with trio.move_on_after(SEARCH_TIMEOUT):
-            return await self._searches.run(self._agent, transaction)
-        raise TurnError("timeout", f"The search took longer than {SEARCH_TIMEOUT:g} s: ask for fewer or rarer words.")
+        return await self._searches.search(self._agent, transaction)
 
-    def _discover(self, connection: apsw.Connection, query: str, limit: int, sort: str, roles: tuple[str, ...]) -> JsonObject:
+    def _discover(
+        self, connection: apsw.Connection, *, query: str, limit: int, sort: str, roles: tuple[str, ...]
+    ) -> JsonObject:
         """Find a query; tell each session by its beginning, the place and its end."""
         results: list[JsonObject] = []
         size = 0

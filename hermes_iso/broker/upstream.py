@@ -118,21 +118,14 @@ class Body:
 
 
 async def read_answer(
-    client: httpx.AsyncClient,
-    request: httpx.Request,
-    reader: AnswerReader,
-    sink: TextSink,
-    *,
-    who: Provider,
-    limits: ModelLimits,
+    response: httpx.Response, reader: AnswerReader, sink: TextSink, *, who: Provider, limits: ModelLimits
 ) -> ModelAnswer:
-    """Send one request and return its answer. Raise ModelError, or TransientError where another try may help."""
-    response = await _send(client, request, who)
+    """Read the answer to a request that was sent. Raise ModelError, or TransientError where another try may help."""
     body = Body(response, who, limits.answer_bytes)
     try:
         if not response.is_success:
-            raise who.status_error(response.status_code, response.headers, await _read_error(body))
-        _check_encoding(response.headers, who)
+            raise who.status_error(response.status_code, response.headers, await read_error(body))
+        check_encoding(response.headers, who)
         await _read_good(body, reader, sink, who, limits)
         return reader.answer()
     except AnswerFaultError as fault:
@@ -141,10 +134,10 @@ async def read_answer(
         await body.aclose()
 
 
-async def _send(client: httpx.AsyncClient, request: httpx.Request, who: Provider) -> httpx.Response:
+async def send(transport: httpx.AsyncHTTPTransport, request: httpx.Request, who: Provider) -> httpx.Response:
     """Send a request and wait for the head of its answer. Raise TransientError unless asking again is pointless or dear."""
     try:
-        return await client.send(request, stream=True)
+        return await transport.handle_async_request(request)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         if isinstance(_root(error), ssl.SSLError):
             text = (
@@ -177,7 +170,7 @@ def _reason(error: BaseException) -> str:
     return os.strerror(known) if known else error.strerror or "no connection"
 
 
-async def _read_error(body: Body) -> bytes:
+async def read_error(body: Body) -> bytes:
     """Return the beginning of an error's body, or what came of it."""
     data = b""
     try:
@@ -188,7 +181,7 @@ async def _read_error(body: Body) -> bytes:
     return data[:ERROR_BODY_LIMIT]
 
 
-def _check_encoding(headers: Mapping[str, str], who: Provider) -> None:
+def check_encoding(headers: Mapping[str, str], who: Provider) -> None:
     """Refuse a compressed answer: none was asked for, and unpacking it would undo the bounds on its size."""
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise who.error("bad_response", "sent a compressed answer, which was not asked for: switch compression off there.")

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from hermes_iso.config.between_shapes import MessagesShape, SharedPathShape
 from hermes_iso.config.egress_shapes import AgentEgressShape
 from hermes_iso.config.hermes_shapes import ModelShape
-from hermes_iso.config.shapes import Seconds, Shape, Switch, Texts, as_mapping, as_tools, not_nothing
+from hermes_iso.config.shapes import Paths, PathText, Seconds, Shape, Switch, Texts, as_mapping, as_tools, not_nothing
 from hermes_iso.config.sizes import size_reader
 from hermes_iso_sandbox.confinement import Limits
 
@@ -41,9 +41,9 @@ class SandboxShape(Shape):
     inodes: Annotated[int, Field(ge=100, le=1 << 40)] = 200_000
     turn_timeout: Seconds = 600.0
     background_timeout: Seconds = 3600.0
-    writable: Texts = Field(default_factory=list)
-    readable: Texts = Field(default_factory=list)
-    path: Texts = Field(default_factory=list)
+    writable: Paths = Field(default_factory=list)
+    readable: Paths = Field(default_factory=list)
+    path: Paths = Field(default_factory=list)
     env: Texts = Field(default_factory=list)
 
     def limits(self) -> Limits:
@@ -75,6 +75,23 @@ class SubagentsShape(Shape):
     model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
 
 
+class ValueFromShape(Shape):
+    """`agents.<id>.secrets.<NAME>.value_from`: where the value comes from, one of three."""
+
+    file: str | None = None
+    command: Annotated[Texts | None, BeforeValidator(not_nothing)] = None
+    env: str | None = None
+
+
+class SecretShape(Shape):
+    """`agents.<id>.secrets.<NAME>`: a credential that is put into requests outside of the sandbox."""
+
+    host: str
+    header: str = "Authorization"
+    format: str | None = None
+    value_from: ValueFromShape
+
+
 class AgentShape(Shape):
     """`agents.<id>`: an overlay on the agent's home."""
 
@@ -82,12 +99,14 @@ class AgentShape(Shape):
     model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
     provider: str | None = None
     personality: str | None = None
-    home_dir: str | None = None
+    home_dir: PathText | None = None
     engine: Literal["native"] = "native"
     admins: Texts = Field(default_factory=list)
     tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None
     subagents: SubagentsShape = Field(default_factory=SubagentsShape)
     allow_soul_edit: Switch = False
+    models: Annotated[Texts | None, BeforeValidator(not_nothing)] = None
+    secrets: dict[str, SecretShape] = Field(default_factory=dict)
     egress: AgentEgressShape = Field(default_factory=AgentEgressShape)
     sandbox: SandboxShape = Field(default_factory=SandboxShape)
     shared_paths: list[SharedPathShape | None] = Field(default_factory=list)

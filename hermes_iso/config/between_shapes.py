@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hermes_iso.config.shapes import Shape, Texts
+from hermes_iso.config.shapes import PathText, Shape, Texts
 
 
 class SharedPathShape(Shape):
     """`agents.<id>.shared_paths[]`: a directory that this agent has in common with others, who say the same of it."""
 
     name: Annotated[str, Field(min_length=1)]
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[PathText, Field(min_length=1)]
     mode: Literal["ro", "rw"] = "ro"
     partners: Texts = Field(alias="with")
 

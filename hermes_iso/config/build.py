@@ -17,6 +17,7 @@ from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config
+from hermes_iso.config.secrets import check_hidden, read_secrets, told_by_environment
 from hermes_iso.config.source import Names, Source, read_source, referred_names
 from hermes_iso.config.ties import warn_of_ties
 from hermes_iso.owners import fixed_uid
@@ -37,6 +38,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
+    referred |= told_by_environment(sources.values())
     between = read_between(home_map)
     profiles = build_profiles(
         sources,
@@ -48,17 +50,15 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         problems=problems,
     )
     maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
-    agents = {
-        name: maker.make(
-            source,
-            replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name)),
-            Names((source.env.values, root.env.values, environ)),
-            contacts=between.contacts.get(name),
-        )
-        for name, source in sources.items()
-    }
+    agents = {}
+    for name, source in sources.items():
+        found = Names((source.env.values, root.env.values, environ))
+        secrets = read_secrets(source, root, names=found, problems=problems)
+        profile = replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name), secrets=secrets)
+        agents[name] = maker.make(source, profile, found, contacts=between.contacts.get(name))
     egress = read_egress(home_map)
     names = Names((root.env.values, environ))
+    check_hidden(sources.values(), profiles.values(), document, problems)
     home_map.check_rules()
     rules = home_map.rules
     bindings = tuple(found.rule for found in rules.bindings)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from hermes_iso.config.shapes import Open, Texts, as_mapping, or_empty
+from hermes_iso.config.shapes import Open, PathText, Texts, as_mapping, or_empty
 
 
 class ModelShape(Open):
@@ -24,7 +24,7 @@ class ModelShape(Open):
 class TerminalShape(Open):
     """`terminal`: where a turn starts."""
 
-    cwd: str | None = None
+    cwd: PathText | None = None
 
 
 class HermesAgentShape(Open):
@@ -41,5 +41,7 @@ class HermesKeys(Open):
     terminal: TerminalShape = Field(default_factory=TerminalShape)
     agent: HermesAgentShape = Field(default_factory=HermesAgentShape)
     platform_toolsets: Annotated[dict[str, Texts], BeforeValidator(or_empty)] = Field(default_factory=dict)
+    fallback_providers: Any = None
+    fallback_model: Any = None
     max_turns: Annotated[int, Field(ge=1, le=1000)] | None = None
     timezone: str | None = None

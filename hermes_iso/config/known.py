@@ -58,7 +58,6 @@ PLATFORM_SECRETS = {
 
 NOT_BUILT = (
     ("engines",),
-    ("agents", "*", "secrets"),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
 )

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from hermes_iso.agents import ApiMode, ModelSettings
 from hermes_iso.config.agent_shapes import OverlayModelShape
 from hermes_iso.config.hermes_shapes import ModelShape
-from hermes_iso.config.problems import ProblemList, suggestion
+from hermes_iso.config.problems import ProblemList, numbered, suggestion
 from hermes_iso.config.providers import NEEDS_LOGIN, PROVIDERS, Provider, resolvable
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.yaml_text import Document, KeyPath
@@ -80,6 +80,54 @@ def choose_subagent_model(
         return None
     layers = [layer, *(each for each in _layers(source, root) if not each.empty)]
     return _Choice(layers, source, names, problems).settings()
+
+
+def choose_models(source: Source, root: Source, *, names: Names, problems: ProblemList) -> tuple[ModelSettings, ...] | None:
+    """Return what `agents.<id>.models` names, each resolved as `choose_subagent_model` does; None where it is not written."""
+    texts = source.overlay.models
+    if texts is None:
+        return None
+    below = [each for each in _layers(source, root) if not each.empty]
+    found = []
+    for index, text in numbered(texts):
+        layer = _Layer(root.document, (*source.overlay_at, "models", index), ModelShape(default=text), "")
+        found.append(_Choice([layer, *below], source, names, problems).settings())
+    return tuple(found)
+
+
+def choose_fallbacks(source: Source, root: Source, *, names: Names, problems: ProblemList) -> tuple[ModelSettings, ...]:
+    """Return the models of Hermes' `fallback_providers`, then `fallback_model`, of the profile, else of the home.
+
+    As in Hermes, an entry without provider and model is none. One that can't be used is left out with a warning.
+    """
+    keys = source.keys if source.keys.fallback_providers or source.keys.fallback_model else root.keys
+    origin = source if keys is source.keys else root
+    found: list[ModelSettings] = []
+    for key, entries in (("fallback_providers", keys.fallback_providers), ("fallback_model", keys.fallback_model)):
+        for index, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+            layer = _fallback_layer(origin, (key, index) if isinstance(entries, list) else (key,), entry, names)
+            if layer is None:
+                continue
+            wrong = ProblemList()
+            settings = _Choice([layer], origin, names, wrong).settings()
+            for problem in wrong.problems:
+                problems.warn(f"{problem}; this fallback is left out")
+            if not wrong.problems and settings not in found:
+                found.append(settings)
+    return tuple(found)
+
+
+def _fallback_layer(origin: Source, at: KeyPath, entry: Any, names: Names) -> _Layer | None:
+    """Return what one entry of Hermes' fallbacks says, or None when it says too little."""
+    if not isinstance(entry, dict):
+        return None
+    said = {key: value for key in ModelShape.model_fields if isinstance(value := entry.get(key), str)}
+    if not said.get("provider", "").strip() or not said.get("model", "").strip():
+        return None
+    key_name = str(entry.get("key_env") or entry.get("api_key_env") or "")
+    if key_name and not said.get("api_key"):
+        said["api_key"] = names.get(key_name) or ""
+    return _Layer(origin.document, at, ModelShape.model_validate(said), said["provider"].strip().lower())
 
 
 def model_named(source: Source, root: Source, names: Names, text: str) -> ModelSettings:

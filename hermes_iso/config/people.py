@@ -46,15 +46,15 @@ def admins(source: Source, root: Source, *, problems: ProblemList) -> frozenset[
 def command_rules(document: Document, *, problems: ProblemList) -> dict[tuple[str, str], CommandRules]:
     """Return who may use which commands, by platform and scope.
 
-    The keys are Hermes', in `<platform>`, `platforms.<platform>` and its `extra`: the first that says something.
+    The keys are Hermes', in `<platform>`, `platforms.<platform>` and its `extra`: the first that says something. How a
+    platform is spelled there makes no difference: a rule that did not count would let everybody do everything.
     """
     rules = {}
+    sections = document.get("platforms")
     for platform in sorted(PLATFORMS):
-        said = [
-            _scope_rules(document, at, problems)
-            for at in ((platform,), ("platforms", platform), ("platforms", platform, "extra"))
-            if isinstance(document.get(*at), dict)
-        ]
+        spelled = [key for key in (sections if isinstance(sections, dict) else ()) if key.strip().lower() == platform]
+        places = [(platform,), *(("platforms", key, *below) for key in spelled for below in ((), ("extra",)))]
+        said = [_scope_rules(document, at, problems) for at in places if isinstance(document.get(*at), dict)]
         for scope, admin_key, allowed_key in _SCOPES:
             admin_ids = next((each[admin_key] for each in said if admin_key in each), frozenset())
             allowed = next((each[allowed_key] for each in said if allowed_key in each), frozenset())
@@ -80,7 +80,12 @@ def _scope_rules(document: Document, at: KeyPath, problems: ProblemList) -> dict
 def _words(document: Document, at: KeyPath, value: Any, problems: ProblemList) -> frozenset[str]:
     """Return the words of a list, or of a text with commas, as they stand in the file: an id is no number."""
     if isinstance(value, list):
-        words = [document.texts.get((*at, index), str(item)) for index, item in enumerate(value)]
+        words = []
+        for index, item in enumerate(value):
+            if isinstance(item, list | dict):
+                message = f"must be an id or a name, found {kind_of(item)}; correct it"
+                document.complain(problems, (*at, index), message=message)
+            words.append(document.texts.get((*at, index), ""))
     elif isinstance(value, dict | bool):
         document.complain(problems, at, message=f"must be a list, found {kind_of(value)}; correct it")
         words = []

@@ -7,7 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from hermes_iso.agents import Agent, Contacts, Subagents
-from hermes_iso.config.model_choice import choose_model, choose_subagent_model, model_named
+from hermes_iso.config.model_choice import (
+    choose_fallbacks,
+    choose_model,
+    choose_models,
+    choose_subagent_model,
+    model_named,
+)
 from hermes_iso.config.people import admins, persona_of, personalities
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_shapes import SubagentShape
@@ -41,6 +47,8 @@ class AgentMaker:
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
+            fallbacks=choose_fallbacks(source, self.root, names=names, problems=self.problems),
+            models=choose_models(source, self.root, names=names, problems=self.problems),
             admins=admins(source, self.root, problems=self.problems),
             personalities=personalities(source, self.root),
             name_model=partial(model_named, source, self.root, names),

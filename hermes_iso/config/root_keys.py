@@ -54,7 +54,7 @@ def _is_id(path: KeyPath) -> bool:
 def _refuse(data: Any, pattern: tuple[str, ...], at: KeyPath, document: Document, problems: ProblemList) -> Any:
     """Return `data` without the keys that `pattern` names; each is noted as not available."""
     head, rest = pattern[0], pattern[1:]
-    if isinstance(data, list):
+    if isinstance(data, list) and rest:
         return [_refuse(item, rest, (*at, index), document, problems) for index, item in enumerate(data)]
     if not isinstance(data, dict):
         return data

@@ -54,6 +54,7 @@ class ProfileBuilder:
                 self._show(text, (*at, key, index), spellings, writable=writable, document=self.root.document)
         self._further += self.shared
         self.shown += self._further
+        own = frozenset(source.overlay.secrets)
         return Profile(
             id=source.id,
             home=source.home,
@@ -62,7 +63,7 @@ class ProfileBuilder:
             directories=self._directories,
             binds=binds_of(self._further),
             path=tuple(filter(None, (self._path_entry(text, i) for i, text in numbered(sandbox.path)))),
-            held=HeldNames(referred, self._handed_back(HeldNames(referred))),
+            held=HeldNames(referred | own, self._handed_back(HeldNames(referred | own)) - own),
             timezone=self._timezone(),
             limits=sandbox.limits(),
             background_timeout=sandbox.background_timeout,

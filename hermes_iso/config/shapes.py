@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
+PATH_BYTES, PART_BYTES = 2_000, 255
+"""Longest path in a config, and its longest part; Linux takes paths of twice that, of which a home's own is a part."""
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -41,6 +43,14 @@ def as_tools(value: Any) -> Any:
     return value
 
 
+def as_path(value: str) -> str:
+    """Refuse a path that no system call takes: one with a null character, or too long as a whole or between two slashes."""
+    encoded = value.encode("utf-8", "surrogatepass")
+    if b"\0" in encoded or len(encoded) > PATH_BYTES or max(map(len, encoded.split(b"/"))) > PART_BYTES:
+        raise PydanticCustomError("path", "no path")
+    return value
+
+
 def not_nothing(value: Any) -> Any:
     """Refuse a list's key with nothing behind it: it is not clear whether that means all or none."""
     if value is None:
@@ -65,6 +75,11 @@ Switch = Annotated[bool, BeforeValidator(as_switch)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
 Texts = list[Annotated[str, Field(min_length=1), WrapValidator(_or_gap)]]
 """Texts, none empty; one that was malformed leaves a gap, so that the others keep their places: see `problems.numbered`."""
+
+
+PathText = Annotated[str, AfterValidator(as_path)]
+Paths = list[Annotated[str, Field(min_length=1), AfterValidator(as_path), WrapValidator(_or_gap)]]
+"""Texts that are paths."""
 
 
 class Shape(BaseModel):

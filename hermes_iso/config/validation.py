@@ -12,16 +12,18 @@ from hermes_iso.config.agent_shapes import (
     MessagesShape,
     OverlayModelShape,
     SandboxShape,
+    SecretShape,
     SharedPathShape,
     SubagentsShape,
     ToolsShape,
+    ValueFromShape,
 )
 from hermes_iso.config.egress_shapes import AgentEgressShape, EgressRuleShape, EgressShape
 from hermes_iso.config.hermes_shapes import HermesAgentShape, HermesKeys, ModelShape, TerminalShape
 from hermes_iso.config.problems import ProblemList, possible
 from hermes_iso.config.root_shapes import ApiExtraShape, ApiKeyShape, GatewayShape, OurKeys, SubagentShape
 from hermes_iso.config.route_shapes import BindingShape, MatchShape, ProfileRouteShape, RouteShape
-from hermes_iso.config.shapes import GAP, Shape
+from hermes_iso.config.shapes import GAP, PART_BYTES, PATH_BYTES, Shape
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
 
 ShapeT = TypeVar("ShapeT", bound=Shape)
@@ -34,6 +36,8 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("agents", "*", "shared_paths", "*"), SharedPathShape),
     (("agents", "*", "messages"), MessagesShape),
     (("agents", "*", "tools"), ToolsShape),
+    (("agents", "*", "secrets", "*"), SecretShape),
+    (("agents", "*", "secrets", "*", "value_from"), ValueFromShape),
     (("agents", "*", "subagents"), SubagentsShape),
     (("agents", "*", "subagents", "model"), OverlayModelShape),
     (("agents", "*", "egress"), AgentEgressShape),
@@ -140,6 +144,9 @@ def _sentence(path: KeyPath, wrong: dict[str, Any], known: Iterable[str]) -> str
         return "must not be empty; write something, or remove it"
     if kind == "size":
         return f"must be a size such as 512M or 2G (a whole number with K, M or G), found {found!r:.60}"
+    if kind == "path":
+        longest = f"{PATH_BYTES} bytes or {PART_BYTES} in one part"
+        return f"is no path: it holds a null character, or is longer than {longest}; correct it"
     if kind == "tools":
         forms = "a tool profile, a list of tools, or a mapping of profile, also_allow, allow and deny"
         return f"must be {forms}, found {kind_of(found)}; full grants everything"

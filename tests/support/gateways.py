@@ -67,10 +67,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def running_gateway(*words: str, key: str = KEY, status: int = 0) -> Iterator[Running]:
-    """Start `hermes-iso run WORDS`, wait for its ready line, and end it with SIGTERM; it must exit with `status`."""
+def running_gateway(*words: str, key: str = KEY, status: int = 0, **more: str) -> Iterator[Running]:
+    """Start `hermes-iso run WORDS`, wait for its ready line, and end it with SIGTERM; it must exit with `status`.
+
+    more: what its environment has beside the usual.
+    """
     argv = [sys.executable, "-m", "hermes_iso", "run", *words]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment())
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment() | more)
     assert process.stdout is not None
     try:
         ready = process.stdout.readline()

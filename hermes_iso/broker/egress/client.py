@@ -109,10 +109,11 @@ class Client:
             elif event.data:
                 return bytes(event.data)
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send the head of an answer. Raises ClientGoneError."""
+    async def start(self, status: int, headers: Headers, data: bytes = b"") -> None:
+        """Send the head of an answer, in one go with the first bytes of its body if there are any. Raises ClientGoneError."""
         self.started = True
-        await self._write(h11.Response(status_code=status, headers=list(headers)))
+        head = self._http.send(h11.Response(status_code=status, headers=list(headers))) or b""
+        await self.write(head + (self._http.send(h11.Data(data=data)) or b"" if data else b""))
 
     async def send(self, data: bytes) -> None:
         """Send bytes of an answer's body. Raises ClientGoneError."""

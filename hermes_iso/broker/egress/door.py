@@ -29,8 +29,8 @@ class LocalExchange(Protocol):
     async def receive(self) -> bytes:
         """Return the next bytes of the body, none at its end."""
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Send the head of the answer."""
+    async def start(self, status: int, headers: Headers, data: bytes = b"") -> None:
+        """Send the head of the answer, in one go with the first bytes of its body if there are any."""
 
     async def send(self, data: bytes) -> None:
         """Send bytes of the answer's body."""

@@ -77,6 +77,9 @@ def _permit(door: Door, target: Target, passage: Passage) -> None:
     if door.used_up:
         raise NoWayError(f"The {door.limits.bytes} bytes that a turn may move through its door are used up.", refused=True)
     verdict = passage.decide()
+    if not verdict.allowed and target.host in door.virtual:
+        sentence = f"The gateway itself speaks to {target.host}, and takes plain HTTP for it: use http://{target.host}/."
+        raise NoWayError(sentence, refused=True, why=verdict.rule)
     if not verdict.allowed:
         ask = f"For the operator: hermes-iso egress explain {door.agent} {where}"
         raise NoWayError(f"Agent {door.agent} may not reach {where}: {verdict.told}. {ask}", refused=True, why=verdict.rule)

@@ -183,7 +183,7 @@ class _Converter:
                 "session.dmScope: was not set, so that all direct messages shared a session; here each chat has its own"
             )
             return {}
-        if written not in _SCOPES:
+        if not isinstance(written, str) or written not in _SCOPES:
             self._left.append(f"session.dmScope {str(written)[:40]!r}: is unknown here; each chat has its own session")
             return {}
         if written == "per-peer":

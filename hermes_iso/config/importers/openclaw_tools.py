@@ -100,9 +100,7 @@ def _translated(value: Any, note: Note) -> list[str]:
     for pattern in _names(value):
         if pattern == "*":
             continue
-        matching = [
-            name for name in _TOOLS if name == pattern or (not name.startswith("group:") and fnmatchcase(name, pattern))
-        ]
+        matching = [name for name in _TOOLS if _is_meant(name, pattern)]
         if not matching:
             note(f"tool {pattern[:40]!r}: has no counterpart here")
         found += [tool for name in matching for tool in _TOOLS[name]]

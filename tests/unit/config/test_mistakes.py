@@ -10,6 +10,7 @@ from tests.support.homes import make_home, mistakes
 
 MODEL = "model: builtin/offline\n"
 HOST_UIDS_WANTED = "must be FIRST-LAST, at least 1024 uids from 65536 on, such as 2000000-2131071"
+NO_PATH = "is no path: it holds a null character, or is longer than 2000 bytes or 255 in one part; correct it"
 API = "platforms: {api_server: {enabled: true, extra: "
 
 
@@ -28,6 +29,12 @@ def home(tmp_path):
         ("agents: [coder]\n", "2: agents: must be a mapping, found a list; correct it"),
         ("agents: {coder: yes}\n", "2: agents.coder: must be a mapping, found true or false; correct it"),
         ("agents:\n  coder:\n    persona: x\n", "4: agents.coder.persona: unknown key; did you mean 'personality'?"),
+        ("agents: {coder: [terminal]}\n", "2: agents.coder: must be a mapping, found a list; correct it"),
+        ('agents: {coder: {home_dir: "a\\0b"}}\n', f"2: agents.coder.home_dir: {NO_PATH}"),
+        (f"agents: {{coder: {{home_dir: {'x' * 256}}}}}\n", f"2: agents.coder.home_dir: {NO_PATH}"),
+        (f"agents: {{coder: {{home_dir: {'/x' * 1001}}}}}\n", f"2: agents.coder.home_dir: {NO_PATH}"),
+        ('agents: {coder: {sandbox: {writable: ["a\\0b"]}}}\n', f"2: agents.coder.sandbox.writable[0]: {NO_PATH}"),
+        ('terminal: {cwd: "a\\0b"}\n', f"2: terminal.cwd: {NO_PATH}"),
         ("agents: {coder: {personality: [x]}}\n", "2: agents.coder.personality: must be text, found a list; correct it"),
         (
             "agents: {coder: {engine: hermes}}\n",
@@ -36,7 +43,7 @@ def home(tmp_path):
         ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
-            "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, default, egress, engine, home_dir, messages, model, personality, provider, sandbox, shared_paths, subagents, tools",
+            "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, default, egress, engine, home_dir, messages, model, models, personality, provider, sandbox, secrets, shared_paths, subagents, tools",
         ),
         (
             "agents: {coder: {admins: ['123']}}\n",
@@ -49,6 +56,10 @@ def home(tmp_path):
         (
             "agents: {coder: {admins: ['telegarm:1']}}\n",
             "2: agents.coder.admins[0]: unknown platform 'telegarm'; did you mean 'telegram'?",
+        ),
+        (
+            "telegram: {allow_admin_from: [[1]]}\n",
+            "2: telegram.allow_admin_from[0]: must be an id or a name, found a list; correct it",
         ),
         ("telegram: {allow_admin_from: {a: 1}}\n", "2: telegram.allow_admin_from: must be a list, found a mapping; correct it"),
         (
@@ -333,7 +344,7 @@ def _by_key(line):
     ("config", "key"),
     [
         ("engines: {}", "engines"),
-        *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("secrets", "resume", "ask_timeout")),
+        *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("resume", "ask_timeout")),
     ],
 )
 def test_a_key_of_a_later_version_is_refused(home, config, key):

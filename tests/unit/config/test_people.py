@@ -43,6 +43,12 @@ def test_groups_have_rules_of_their_own(tmp_path: Path) -> None:
     assert config.command_rules == {("discord", "group"): CommandRules(frozenset({"9"}))}
 
 
+def test_rules_count_however_the_platform_is_spelled(tmp_path: Path) -> None:
+    """A capital letter in a platform's name does not open the commands to everybody."""
+    config = load(tmp_path, "model: builtin/offline\nplatforms: {Telegram: {extra: {allow_admin_from: ['7']}}}\n")
+    assert config.command_rules == {("telegram", "dm"): CommandRules(frozenset({"7"}))}
+
+
 def test_personalities_are_texts_or_made_of_parts(tmp_path: Path) -> None:
     """The profile's own come before the home's of the same name; what is no persona is passed over."""
     config = load(

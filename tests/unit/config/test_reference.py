@@ -20,6 +20,7 @@ PLACES = {
     "profile_routes": "[]",
     "shared_paths": "[]",
     "keys": ".<NAME>",
+    "secrets": ".<NAME>",
     "allow": "[]",
     "deny": "[]",
 }

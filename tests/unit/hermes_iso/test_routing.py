@@ -88,6 +88,14 @@ def test_chats_whose_texts_agree_are_different_sessions(base):
     assert one.session != other.session
 
 
+def test_chats_with_two_accounts_are_different_sessions_of_one_text(base):
+    """A person has one id for all bots of a platform, so the id of a direct chat says nothing of the bot."""
+    router = Router(base)
+    one, two = (router.route(Inbound(ChatRef("telegram", "7", account_id=name), "hi", "1")) for name in ("sales", "help"))
+    assert one.session_key == two.session_key
+    assert one.session != two.session
+
+
 def test_sessions_of_different_keys_are_different(base):
     """The namespace of an API key is part of the identity."""
     one, other = (router(base).route(inbound("api_server", "x", namespace=name)).session for name in ("a", "b"))

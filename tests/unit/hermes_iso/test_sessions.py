@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from hermes_iso.errors import HomeBusyError, UsageError
+from hermes_iso.errors import HomeBusyError, TurnError, UsageError
 from hermes_iso.history import HISTORY_BYTES, Message
 from hermes_iso.messages import ChatRef, Inbound
 from hermes_iso.records import open_records
@@ -274,3 +274,25 @@ async def test_config_home_is_shared_by_no_two_gateways(tmp_path: Path) -> None:
         assert caught.value.pid == os.getpid()
     async with open_records(config) as records:
         assert records.directory.stat().st_mode & 0o777 == 0o700
+
+
+async def test_search_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    """A search without end is refused in a sentence, holds up no other one for longer, and the sessions go on."""
+
+    def endless(connection: apsw.Connection) -> object:
+        return connection.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n").get
+
+    async with open_database(tmp_path / "sessions.db", SCHEMA) as database:
+        sessions = Sessions({"main": database})
+
+        async def refused() -> None:
+            with pytest.raises(TurnError, match=r"not done within 0\.2 s") as caught:
+                await sessions.search("main", endless, timeout=0.2)
+            assert caught.value.kind == "busy"
+
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(refused)
+            found = await sessions.search("main", lambda connection: connection.execute("SELECT 1").get)
+        assert found == 1

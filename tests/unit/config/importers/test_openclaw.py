@@ -127,6 +127,7 @@ def test_who_shares_direct_messages_is_carried_over(tmp_path, scope, ours):
     """Only what was written: the default of the other system, one session for everybody, is not taken over silently."""
     assert imported(tmp_path, f"{{session: {{dmScope: '{scope}'}}}}").config["gateway"] == {"dm_scope": ours}
     assert "gateway" not in imported(tmp_path, "{session: {dmScope: 'else'}}").config
+    assert "gateway" not in imported(tmp_path, "{session: {dmScope: []}}").config
     assert any("session.dmScope" in each for each in imported(tmp_path, "{}").left)
 
 
