@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 Category = Literal[
-    "env", "fs", "process", "network", "kernel", "resource", "persist", "tenant", "protocol", "policy", "operator"
+    "env", "fs", "process", "network", "kernel", "resource", "persist", "tenant", "protocol", "policy", "operator", "door"
 ]
 Verdict = Literal["passed", "failed", "skipped", "found", "blind"]
 """passed, failed: the attack was stopped, or not. found, blind: in the self-test the probe saw the hole, or not."""
 HostAttack: TypeAlias = Callable[[Any], Awaitable[str]]
 """An attack that the host drives: takes the Trial, returns what got through, "" when nothing did. Raises BrokenProbeError."""
 
-HOST_LAYERS = frozenset({"view", "environment", "limits", "grant", "tenant", "session"})
-"""Layers that the suite switches off by another Confinement or session name; see `weakened`. Others are the sandbox's own."""
+HOST_LAYERS = frozenset({"view", "environment", "limits", "grant", "tenant", "session", "egress"})
+"""Layers that the suite switches off by another Confinement or session name (see `weakened`), or config (see `stage`).
+
+Others are the sandbox's own."""
 
 
 class BrokenProbeError(Exception):

@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import yaml
+
 from hermes_iso.agents import Agent
 from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import Config
 from hermes_iso.gateway import Gateway, open_gateway
 from hermes_iso.policy import Layer, ToolPolicy
+from hermes_iso.prove.far_host import FarHost, open_far_host
 from hermes_iso.prove.weakened import WeakenedPool
 from hermes_iso_sandbox.confinement import Limits
 
@@ -33,6 +36,8 @@ LIMITS = Limits(memory=256 << 20, disk=64 << 20, inodes=5000, tmp_bytes=16 << 20
 """Small ones, so that little has to be taken to be over them."""
 _NARROW = Layer("agent", by_platform={NARROW_PLATFORM: READING_TOOLS})
 _POLICIES = {LIMITED: Layer("agent", deny=DENIED_TOOLS), READER: Layer("agent", allow=READING_TOOLS)}
+ALLOWED, DENIED, REFUSED = "allowed.probe.example", "denied.probe.example", "refused.example"
+"""Names that lead to the far host: the first agent may reach one, is denied one, and has no rule for the last."""
 CANARY_NAME = "HERMES_ISO_PROVE_CANARY"
 """A variable that the command puts into the gateway's own environment."""
 
@@ -42,7 +47,8 @@ class Stage:
     """A home that runs.
 
     place: the directory that holds everything and that no sandbox shows; outside: one in it beside the home.
-    agents: those whose turns attack. secret: the canary in every file that no agent may read, and in the gateway's environment.
+    agents: those whose turns attack; the first one alone has a door, and it leads to `far_host`.
+    secret: the canary in every file that no agent may read, and in the gateway's environment.
     layers: those switched off.
     """
 
@@ -50,6 +56,7 @@ class Stage:
     agents: tuple[str, ...]
     secret: str
     gateway: Gateway
+    far_host: FarHost
     layers: frozenset[str]
 
     @property
@@ -86,11 +93,13 @@ async def open_stage(secret: str, *, count: int = 2, layers: frozenset[str] = fr
     """
     agents = tuple(f"agent{number}" for number in range(1, count + 1))
     with throw_away_place() as place:
-        config = _attackable(_write_home(place, agents, secret))
-        first = config.agents[agents[0]].profile.confinement()
-        pool = WeakenedPool(layers, place=place, env=stolen_environment(secret), first=first) if layers else None
-        async with open_gateway(config, pool, admin=False) as gateway:
-            yield Stage(place, agents, secret, gateway, layers)
+        async with open_far_host() as far_host:
+            text = _config_text(agents, far_host.port, guarded="egress" not in layers)
+            config = _attackable(_write_home(place, agents, secret, text))
+            first = config.agents[agents[0]].profile.confinement()
+            pool = WeakenedPool(layers, place=place, env=stolen_environment(secret), first=first) if layers else None
+            async with open_gateway(config, pool, admin=False) as gateway:
+                yield Stage(place, agents, secret, gateway, far_host, layers)
 
 
 def stolen_environment(secret: str) -> tuple[tuple[str, str], ...]:
@@ -99,13 +108,13 @@ def stolen_environment(secret: str) -> tuple[tuple[str, str], ...]:
     return ((CANARY_NAME, secret), ("HOME", f"/{secret}"), *((name, f"/{secret}") for name in hooks))
 
 
-def _write_home(place: Path, agents: tuple[str, ...], secret: str) -> Config:
+def _write_home(place: Path, agents: tuple[str, ...], secret: str, config: str) -> Config:
     """Write a home whose every file of the operator's holds the canary."""
     home = place / "home"
     (place / "outside").mkdir()
     (place / "outside" / "secret").write_text(secret, encoding="utf-8")
     home.mkdir(mode=0o700)
-    (home / "config.yaml").write_text(_config_text(agents), encoding="utf-8")
+    (home / "config.yaml").write_text(config, encoding="utf-8")
     for name in ("auth.json", ".env", "gateway.pid", "active_profile"):
         (home / name).write_text(f"# {secret}\n", encoding="utf-8")
     for agent in agents:
@@ -113,11 +122,17 @@ def _write_home(place: Path, agents: tuple[str, ...], secret: str) -> Config:
     return load_config(home, {})
 
 
-def _config_text(agents: tuple[str, ...]) -> str:
-    """Return the config: equal agents, two that lack tools, and one with little time."""
-    lines = ["model: builtin/offline", "agents:", *(f"  {agent}: {{}}" for agent in agents)]
-    lines += [*(f"  {name}: {{}}" for name in _POLICIES), f"  {HASTY}: {{}}"]
-    return "\n".join(lines) + "\n"
+def _config_text(agents: tuple[str, ...], port: int, *, guarded: bool) -> str:
+    """Return the config: equal agents, of which the first has a door; two that lack tools, and one with little time.
+
+    guarded: else every agent may go everywhere, and what leads to the loopback by itself is led to the far host unchecked.
+    """
+    allow = [f"{ALLOWED}:80", "*.probe.example:80", f"localhost:{port}"]
+    egress = {agents[0]: {"allow": allow, "deny": [DENIED]}} if guarded else {agent: {"allow": ["*:*"]} for agent in agents}
+    names = (ALLOWED, DENIED, REFUSED) if guarded else (ALLOWED, DENIED, REFUSED, "localhost")
+    served = {agent: {"egress": egress[agent]} if agent in egress else {} for agent in (*agents, *_POLICIES, HASTY)}
+    resolve = dict.fromkeys(names, f"127.0.0.1:{port}")
+    return yaml.safe_dump({"model": "builtin/offline", "agents": served, "egress": {"resolve": resolve}})
 
 
 def _write_profile(profile: Path, agent: str, secret: str) -> None:
