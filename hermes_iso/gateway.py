@@ -111,7 +111,10 @@ class Gateway:
                 outbound = answer_of(reply, inbound, route, turn_id=turn_id)
                 return await deliver_once(outbound, deliver, log=log)
             asked = reply.inbound
-            async with records.sessions.open(turn_id, asked, route, replaces=reply.replaces, settings=reply.settings) as turn:
+            where = records.sessions.open(
+                turn_id, asked, route, replaces=reply.replaces, settings=reply.settings, beside=reply.beside
+            )
+            async with where as turn:
                 mailbox = self._post.mailbox(turn, log)
                 work = Work.granted(turn, turn.settings.applied(agent), relay=relay, log=log, mailbox=mailbox)
                 outcome = await services.hooks.around(turn, partial(services.runner.run, work))

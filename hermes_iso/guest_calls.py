@@ -94,5 +94,6 @@ class GuestCalls:
         if call.method == "model":
             return await self._models.answer(call.params, on_text)
         if call.method in self._brokers:
+            await self._models.hooks.check_asked(call.method, call.params)
             return await self._brokers[call.method].answer(call.params)
         raise TurnError("unknown_method", f"The gateway has no method {call.method[:40]!r}.")

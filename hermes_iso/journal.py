@@ -2,7 +2,8 @@
 
 Entries are written in batches by one task beside the turns, so that no turn waits for the disk. The queue is bounded: when
 the disk can't keep up, turns wait rather than entries being lost. At the end everything that was added is written before the
-database closes. What is too old or too much is deleted when the journal is opened.
+database closes. What is too old or too much is deleted when the journal is opened, and again after so many new entries:
+everybody who may write to an agent makes some.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ KEPT_SECONDS = 90 * 86400.0
 """Age from which an entry is deleted."""
 KEPT_COUNT = 500_000
 """Entries that are kept, the newest."""
+SWEEP_EVERY = 20_000
+"""New entries from one look at what is too much to the next."""
 TOOL_EVENTS = 1000
 """Tool events of a turn that are recorded one by one; of the others it is recorded how many there were."""
 CLOSE_TIMEOUT = 10.0
@@ -114,7 +117,7 @@ async def open_journal(database: Database, *, kept: int = KEPT_COUNT) -> AsyncIt
     send, receive = trio.open_memory_channel[Entry](QUEUE)
     scope = trio.CancelScope(shield=True)
     async with Background() as nursery:
-        nursery.start_soon(_write_all, database, receive, scope)
+        nursery.start_soon(_write_all, database, receive, scope, kept)
         try:
             yield Journal(send)
         finally:
@@ -122,9 +125,10 @@ async def open_journal(database: Database, *, kept: int = KEPT_COUNT) -> AsyncIt
             scope.deadline = trio.current_time() + CLOSE_TIMEOUT
 
 
-async def _write_all(database: Database, receive: trio.MemoryReceiveChannel[Entry], scope: trio.CancelScope) -> None:
+async def _write_all(database: Database, receive: trio.MemoryReceiveChannel[Entry], scope: trio.CancelScope, kept: int) -> None:
     """Write entries until the sending side is closed and the queue is empty; only `scope` ends it earlier."""
     log = structlog.get_logger()
+    written = 0
     with scope:
         async for first in receive:
             batch = [first]
@@ -132,6 +136,10 @@ async def _write_all(database: Database, receive: trio.MemoryReceiveChannel[Entr
                 batch.append(receive.receive_nowait())
             try:
                 await database.run(partial(_insert, batch))
+                written += len(batch)
+                if written >= SWEEP_EVERY:
+                    await database.run(partial(_forget, time.time() - KEPT_SECONDS, kept))
+                    written = 0
             except apsw.Error as error:
                 log.error("journal_entries_lost", count=len(batch), reason=str(error))
 

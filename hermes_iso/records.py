@@ -21,18 +21,27 @@ class AgentDatabases:
         self.by_agent: dict[str, Database] = {}
         self._directory = directory
         self._stacks: dict[str, AsyncExitStack] = {}
+        self._files: dict[str, tuple[int, int] | None] = {}
+        self._deleted: list[AsyncExitStack] = []
 
     async def open(self, agents: Iterable[str]) -> None:
-        """Open those of `agents` that are not open yet. Raises UsageError; those before it stay open."""
+        """Open those of `agents` that are not open yet. Raises UsageError; those before it stay open.
+
+        One whose file was deleted meanwhile, with its agent, is made anew: else the next agent of that name would have the
+        sessions of the one before, and lose its own at the end.
+        """
         make_private(self._directory)
         for agent in agents:
-            if agent in self.by_agent:
-                continue
             own = self._directory / agent
+            if agent in self.by_agent and _identity(own / "sessions.db") == self._files[agent]:
+                continue
             make_private(own)
             async with AsyncExitStack() as stack:
-                self.by_agent[agent] = await stack.enter_async_context(open_database(own / "sessions.db", SCHEMA))
-                self._stacks[agent] = stack.pop_all()
+                database = await stack.enter_async_context(open_database(own / "sessions.db", SCHEMA))
+                if agent in self._stacks:
+                    self._deleted.append(self._stacks[agent])
+                self.by_agent[agent], self._stacks[agent] = database, stack.pop_all()
+                self._files[agent] = _identity(own / "sessions.db")
 
     async def close_all_but(self, agents: Container[str]) -> None:
         """Close those that are of none of `agents`; no turn may use them any more."""
@@ -40,6 +49,17 @@ class AgentDatabases:
             for agent in [each for each in self._stacks if each not in agents]:
                 del self.by_agent[agent]
                 await closing.enter_async_context(self._stacks.pop(agent))
+            while self._deleted:
+                await closing.enter_async_context(self._deleted.pop())
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from the next one of its name, None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return (found.st_dev, found.st_ino)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import astuple, dataclass, replace
@@ -41,6 +42,8 @@ from hermes_iso.store import Database
 
 WAITERS = 32
 """Turns that may wait in one chat; a further one is refused."""
+BESIDE = 4
+"""Turns beside the session of a chat, and of the chats of the same person in the same place, at a time."""
 BUSY_RETRY = 5.0
 """Seconds after which a refused caller may try again."""
 SEARCH_TIMEOUT = 2.0
@@ -77,6 +80,7 @@ class Sessions:
     def __init__(self, databases: Mapping[str, Database]) -> None:
         self._databases = databases
         self._queues: dict[str, trio.Lock] = {}
+        self._beside: Counter[str] = Counter()
         self._searching: dict[str, trio.Lock] = {}
 
     @property
@@ -93,15 +97,16 @@ class Sessions:
         *,
         replaces: str = "",
         settings: SessionSettings = NO_SETTINGS,
+        beside: bool = False,
     ) -> AsyncIterator[Turn]:
         """Hold the chat's one place and give the turn to take; others of that chat wait outside, first come first.
 
         replaces: the session's last turn, when this one is to take its place once it succeeds. settings: those of a turn whose
-        caller keeps the history.
+        caller keeps the history. beside: it takes one of the few places for turns beside a chat's session, and does not wait.
         Raises TurnError: busy when too many wait, internal when the history can't be read. Cancelling leaves the queue.
         """
         key = chat_key(inbound, route)
-        async with self._place(key):
+        async with self._place_beside(key) if beside else self._place(key, waits=len(inbound.via) < 2):
             yield await self._turn(turn_id, inbound, route, key, replaces=replaces, settings=settings)
 
     async def older(self, turn_id: str, inbound: Inbound, route: Route, kept: int) -> Turn | None:
@@ -192,9 +197,16 @@ class Sessions:
         raise TurnError("busy", f"The search was not done within {timeout:g} s: look for fewer or longer words.")
 
     @asynccontextmanager
-    async def _place(self, key: ChatKey) -> AsyncIterator[None]:
-        """Hold the one place of a chat; trio's lock is fair, so those who wait get it in order."""
+    async def _place(self, key: ChatKey, *, waits: bool = True) -> AsyncIterator[None]:
+        """Hold the one place of a chat; trio's lock is fair, so those who wait get it in order.
+
+        waits: false for a message of an agent that works on another one's message. That one holds a place already, and if such
+        waited, two chains of messages could each hold what the other one waits for.
+        """
         queue = self._queues.setdefault(key.identity, trio.Lock())
+        if not waits and queue.locked():
+            text = "These two agents are busy with another message, and one that came through others does not wait: try later."
+            raise TurnError("busy", text, BUSY_RETRY)
         if queue.statistics().tasks_waiting >= WAITERS:
             text = f"{WAITERS} messages of this chat are waiting already: wait for their answers."
             raise TurnError("busy", text, BUSY_RETRY)
@@ -203,6 +215,19 @@ class Sessions:
                 yield
         finally:
             self._forget_queue(key, queue)
+
+    @asynccontextmanager
+    async def _place_beside(self, key: ChatKey) -> AsyncIterator[None]:
+        """Hold one of the places beside a chat's session."""
+        if self._beside[key.scope] >= BESIDE:
+            raise TurnError("busy", f"{BESIDE} background turns of this chat run already: wait for one, or use /stop all.")
+        self._beside[key.scope] += 1
+        try:
+            yield
+        finally:
+            self._beside[key.scope] -= 1
+            if not self._beside[key.scope]:
+                del self._beside[key.scope]
 
     def _forget_queue(self, key: ChatKey, queue: trio.Lock) -> None:
         """Forget a queue that nobody is in."""

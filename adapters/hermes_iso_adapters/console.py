@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -18,6 +20,7 @@ from hermes_iso.errors import HermesIsoError
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
 
 PLATFORM = "console"
+_QUIT = "/quit"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -28,6 +31,9 @@ class Terminal(Protocol):
 
     async def read_line(self, prompt: str) -> str | None:
         """Return the next line without its end, or None when there is no more. Called by the adapter, one at a time."""
+
+    async def read_ahead(self) -> list[str] | None:
+        """Return lines that were typed, without a prompt, or None at the end of input. Cancelling takes nothing away."""
 
     def write(self, text: str) -> None:
         """Show text of the agent at once."""
@@ -44,18 +50,27 @@ class StandardTerminal:
 
     def __init__(self) -> None:
         self.interactive = sys.stdin.isatty() and sys.stdout.isatty()
+        self._begun = ""
         if self.interactive:
             with contextlib.suppress(ImportError):
                 import readline  # noqa: F401  # input() edits lines with it once it is imported
 
     async def read_line(self, prompt: str) -> str | None:
         """Return the next line of stdin. Cancelling leaves the read behind; it ends with the process."""
+        begun, self._begun = self._begun, ""
         try:
-            return await trio.to_thread.run_sync(_input, prompt if self.interactive else None, abandon_on_cancel=True)
+            return begun + await trio.to_thread.run_sync(_input, prompt if self.interactive else None, abandon_on_cancel=True)
         except EOFError:
             if self.interactive:
                 self.write("\n")
             return None
+
+    async def read_ahead(self) -> list[str] | None:
+        """Wait for lines of a terminal that nobody else reads now; one that was only begun is kept for the next reader."""
+        await trio.lowlevel.wait_readable(sys.stdin.fileno())
+        typed = os.read(sys.stdin.fileno(), 65536).decode("utf-8", "replace")
+        *lines, self._begun = (self._begun + typed).split("\n")
+        return lines if typed else None
 
     def write(self, text: str) -> None:
         """Write to stdout; on a terminal without the control characters with which an agent could drive it."""
@@ -107,6 +122,7 @@ class ConsoleAdapter:
         self._terminal = StandardTerminal() if terminal is None else terminal
         self._streams = self._terminal.interactive and question is None
         self._shown = ""
+        self._typed: list[str | None] = []
 
     async def serve_adapter(self, line: Line, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until the person ends the chat (end of input or /quit) or the one question is answered.
@@ -120,7 +136,7 @@ class ConsoleAdapter:
             with self._terminal.listen() as interrupts:
                 await self._converse(line, interrupts)
         else:
-            while (text := await self._terminal.read_line("")) is not None:
+            while (text := await self._terminal.read_line("")) is not None and text.strip() != _QUIT:
                 await self._ask_safely(line, text)
 
     async def _converse(self, line: Line, interrupts: AsyncIterator[int]) -> None:
@@ -136,28 +152,57 @@ class ConsoleAdapter:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch)
-            while (text := await self._terminal.read_line("> ")) is not None and text.strip() != "/quit":
+            while (text := await self._next()) is not None and text.strip() != _QUIT:
                 with trio.CancelScope() as turn:
-                    await self._ask_safely(line, text)
+                    await self._ask_and_listen(line, text)
                 if turn.cancelled_caught:
                     self._terminal.complain("\nThe turn was interrupted.")
                 turn = None
             nursery.cancel_scope.cancel()
 
-    async def _ask_safely(self, line: Line, text: str) -> None:
+    async def _next(self) -> str | None:
+        """Return what was typed while the last turn ran, else the next line."""
+        return self._typed.pop(0) if self._typed else await self._terminal.read_line("> ")
+
+    async def _ask_and_listen(self, line: Line, text: str) -> None:
+        """Ask, and meanwhile take what is typed: commands are asked beside the turn, all else waits for its end."""
+        unanswered = 1
+
+        async def ask(text: str, *, beside: bool) -> None:
+            nonlocal unanswered
+            await self._ask_safely(line, text, beside=beside)
+            unanswered -= 1
+            if not unanswered:
+                nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(ask, text, beside=False))
+            while (lines := await self._terminal.read_ahead()) is not None:
+                for typed in lines:
+                    if typed.lstrip().startswith("/") and typed.strip() != _QUIT:
+                        unanswered += 1
+                        nursery.start_soon(partial(ask, typed, beside=True))
+                    else:
+                        self._typed.append(typed)
+            self._typed.append(None)
+
+    async def _ask_safely(self, line: Line, text: str, *, beside: bool = False) -> None:
         """Ask unless the line is blank; a refusal is shown and the chat goes on."""
         if not text.strip():
             return
         try:
-            await self._ask(line, text)
+            await self._ask(line, text, beside=beside)
         except HermesIsoError as error:
             self.failed = True
             self._terminal.complain(str(error))
 
-    async def _ask(self, line: Line, text: str) -> None:
-        self._shown = ""
+    async def _ask(self, line: Line, text: str, *, beside: bool = False) -> None:
         inbound = Inbound(chat=self._chat, text=text, platform_id=uuid.uuid4().hex, agent=self._agent)
-        await line.handle(inbound, self._deliver, self._relay)
+        if beside:
+            await line.handle(inbound, self._deliver_beside, _unseen)
+        else:
+            self._shown = ""
+            await line.handle(inbound, self._deliver, self._relay)
 
     async def _relay(self, progress: Progress) -> None:
         """Show a running turn to somebody who watches."""
@@ -182,3 +227,17 @@ class ConsoleAdapter:
             end = "" if outbound.text.endswith("\n") else "\n"
             self._terminal.write(("\n" if apart else "") + rest + end)
         return Receipt(outbound, platform_id=f"{PLATFORM}-{outbound.turn_id}")
+
+    async def _deliver_beside(self, outbound: Outbound) -> Receipt:
+        """Show the answer to a command on lines of its own, amid those of the turn that runs."""
+        start = "\n" if self._shown and not self._shown.endswith("\n") else ""
+        if outbound.error is not None:
+            self.failed = True
+            self._terminal.complain(start + outbound.text)
+        else:
+            self._terminal.write(start + outbound.text.removesuffix("\n") + "\n")
+        return Receipt(outbound, platform_id=f"{PLATFORM}-{outbound.turn_id}")
+
+
+async def _unseen(progress: Progress) -> None:
+    """Show nothing of a turn beside the one that is watched."""

@@ -72,7 +72,7 @@ class Directory:
         Raises ApiError: 403 when the key does not open that agent, 404 when nobody takes the message.
         """
         api = self._config.api
-        if api is not None and api.strict_model and model not in self._config.agents:
+        if api is not None and api.strict_model and model and model not in self._config.agents:
             text = f"The model {model[:80]!r} is no agent here, and api_server.extra.strict_model is on."
             raise ApiError(404, text, code="model_not_found", param="model")
         agent = path_agent or caller.only_agent or await self._by_route(caller, asked, model)

@@ -1,8 +1,9 @@
 """What agents write to each other: the broker method `send_message`, through the line like every other message.
 
 Who writes, and through whom a message came, is the gateway's word and never the guest's. A message needs the word of both
-sides in the config. It can't go in circles nor far, so that a turn never waits for itself; and of an agent's places in its
-sandbox at most half ever wait for other agents, so that two busy ones can't wait for each other until their time is up.
+sides in the config. It can't go in circles nor far, so that a turn never waits for itself; one that came through others does
+not wait for a session that is busy, so that two chains never wait for each other; and of an agent's places in its sandbox at
+most half ever wait for other agents, so that two busy ones can't wait for each other until their time is up.
 """
 
 from __future__ import annotations

@@ -96,4 +96,5 @@ def _home_behind_command(app: App, argv: list[str]) -> list[str]:
 
 def _sentence(error: CycloptsError) -> str:
     """Return the parser's complaint as one line that says where to read on."""
-    return f"{' '.join(str(error).split()).rstrip('.')}. See: hermes-iso --help"
+    told, _, _ = " ".join(str(error).split()).partition(" Available commands:")  # of which it lists but the first few
+    return f"{told.rstrip('.')}. See: hermes-iso --help"

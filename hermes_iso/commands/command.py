@@ -19,11 +19,13 @@ class Ask:
     """Ask the agent this: the message goes on along the line.
 
     replaces: the session's last turn, when this one is to take its place. settings: of a turn that is in no stored session.
+    beside: it is taken beside the chat's session, where there are a few places.
     """
 
     inbound: Inbound
     replaces: str = ""
     settings: SessionSettings = NO_SETTINGS
+    beside: bool = False
 
 
 NEEDS_SESSION = "This needs a session that the gateway keeps: over HTTP, send the header X-Hermes-Session-Id."

@@ -109,7 +109,7 @@ async def _tools(call: Call) -> Reply:
 def _listed(call: Call, settings: SessionSettings) -> str:
     """Return the tools, each granted or with what denies it."""
     lines = []
-    for name in TOOLS:
+    for name in call.agent.offered:
         why = _refusal(call, settings, name)
         lines.append(f"- {name}: {f'denied by {why}' if why else 'granted'}")
     return "\n".join([f"Tools of agent {call.agent.id} in this session:", *lines])

@@ -6,11 +6,8 @@ import secrets
 from dataclasses import replace
 
 from hermes_iso.commands.command import Ask, Call, Command, Reply
-from hermes_iso.errors import TurnError
 from hermes_iso.session_settings import SessionSettings
 
-BESIDE = 4
-"""Background turns of one chat at a time."""
 _MARK = "bg_"
 _NOTHING_WAITS = "Nothing waits for an answer in this session."
 
@@ -22,7 +19,7 @@ async def _stop(call: Call) -> Reply:
     for turn in turns:
         call.desk.runner.interrupt(turn.turn_id)
     waiting = call.desk.waiting()
-    rest = f" {waiting} more of this chat wait and are taken next." if waiting else ""
+    rest = f" Of this chat {waiting} more {'waits' if waiting == 1 else 'wait'}, to be taken next." if waiting else ""
     if not turns:
         return f"Nothing runs in this session.{rest}"
     return ("The running turn was stopped." if len(turns) == 1 else f"{len(turns)} running turns were stopped.") + rest
@@ -47,13 +44,11 @@ async def _background(call: Call) -> Reply:
     """Ask something beside the session: a turn without its history, which leaves none there."""
     if not call.args:
         return "Usage: /background TEXT."
-    beside = [turn for turn in call.desk.around() if turn.session_id.startswith(_MARK)]
-    if len(beside) >= BESIDE:
-        raise TurnError("busy", f"{BESIDE} background turns of this chat run already: wait for one, or use /stop all.")
     row = await call.desk.book.current() if call.stored else None
     settings = SessionSettings.from_text(row.settings if row else "{}")
     session_id = f"{_MARK}{secrets.token_hex(8)}"
-    return Ask(replace(call.inbound, text=call.args, history=(), session_id=session_id, process_key=None), settings=settings)
+    inbound = replace(call.inbound, text=call.args, history=(), session_id=session_id, process_key=None)
+    return Ask(inbound, settings=settings, beside=True)
 
 
 async def _nothing_waits(call: Call) -> Reply:  # noqa: ARG001  # the form of a command

@@ -24,7 +24,9 @@ HERMES_ROOTS = frozenset(
         " _config_version custom_providers fallback_model mcp_servers image_gen video_gen plugins smart_model_routing"
         " platform_toolsets known_plugin_toolsets session_reset group_sessions_per_user thread_sessions_per_user"
         " stt_echo_transcripts reset_triggers always_log_local filter_silence_narration multiplex_profiles profile_routes"
-        " platforms require_mention unauthorized_dm_behavior signal max_turns",
+        " platforms require_mention unauthorized_dm_behavior signal max_turns context_file_max_chars file_read_max_chars"
+        " mcp_discovery_timeout human_delay paste_collapse_threshold paste_collapse_threshold_fallback"
+        " paste_collapse_char_threshold provider_routing model_aliases clarify worktree worktree_sync",
     )
 )
 STRICT_ROOTS = OUR_ROOTS | {"model", "platforms", "platform_toolsets", "terminal", "agent"}
@@ -41,8 +43,10 @@ PLATFORMS = ADAPTED | frozenset(
         " photon raft local cli",
     )
 )
-TOOL_PLATFORMS = PLATFORMS | {"agent"}
-"""Platforms that a list of tools can be for: also that of agents that write to each other, which no route can name."""
+ROOTS = OUR_ROOTS | HERMES_ROOTS | (PLATFORMS - ADAPTED - {"local", "cli"})
+"""The root keys of a config.yaml: Hermes also reads a section of each chat platform's name."""
+TOOL_PLATFORMS = PLATFORMS | {"agent", "cron"}
+"""What a list of tools can be for: also agents that write to each other, and Hermes' jobs, which no route can name."""
 PLATFORM_SECRETS = {
     "telegram": "TELEGRAM_BOT_TOKEN",
     "discord": "DISCORD_BOT_TOKEN",

@@ -16,7 +16,7 @@ from hermes_iso.agents import ApiMode, ModelSettings
 from hermes_iso.config.agent_shapes import OverlayModelShape
 from hermes_iso.config.hermes_shapes import ModelShape
 from hermes_iso.config.problems import ProblemList, numbered, suggestion
-from hermes_iso.config.providers import NEEDS_LOGIN, PROVIDERS, Provider, resolvable
+from hermes_iso.config.providers import NEEDS_LOGIN, PROVIDERS, Provider, provider_at, resolvable
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.yaml_text import Document, KeyPath
 from hermes_iso.errors import UsageError
@@ -210,9 +210,10 @@ class _Choice:
         """Return (provider, model name, what a named custom provider says), or None after noting what is wrong."""
         wanted = layer.provider
         if wanted in ("", "auto"):
-            if layer.shape.base_url:
-                return PROVIDERS["custom"], text, {}
-            return self._from_text(layer, text)
+            if not layer.shape.base_url:
+                return self._from_text(layer, text)
+            there = provider_at(self.names.expand(layer.shape.base_url)[0]) or PROVIDERS["custom"]
+            return there, _own_name(there, text), {}
         entry = self._custom(wanted.removeprefix("custom:"))
         if entry is not None:
             return PROVIDERS["custom"], text, entry
@@ -225,9 +226,7 @@ class _Choice:
         if provider is None:
             self._wrong(layer, f"there is no provider {wanted!r}{suggestion(wanted, PROVIDERS)}", "provider")
             return None
-        first, slash, rest = text.partition("/")
-        own_prefix = slash and not provider.slugs and PROVIDERS.get(first.lower()) is provider
-        return provider, rest if own_prefix else text, {}
+        return provider, _own_name(provider, text), {}
 
     def _from_text(self, layer: _Layer, text: str) -> tuple[Provider, str, dict[str, Any]] | None:
         """Resolve `provider/name`, or a bare or foreign name by the key that is at hand, as Hermes does."""
@@ -312,6 +311,13 @@ class _Choice:
         places = ((*layer.at, key), (*layer.at[:-1], key)) if key else ()
         path = next((place for place in places if place in layer.document.lines), layer.at)
         layer.document.complain(self.problems, path, message=message)
+
+
+def _own_name(provider: Provider, text: str) -> str:
+    """Return a model's name as its provider calls it: without the provider's own name in front."""
+    first, slash, rest = text.partition("/")
+    own_prefix = slash and not provider.slugs and PROVIDERS.get(first.lower()) is provider
+    return rest if own_prefix else text
 
 
 def _nothing() -> ModelSettings:

@@ -202,3 +202,8 @@ def resolvable(known: Mapping[str, str]) -> Provider | None:
         if any(known.get(name) for name in provider.keys):
             return provider
     return None
+
+
+def provider_at(url: str) -> Provider | None:
+    """Return the provider whose own address this is, when it needs a key: that key may go there, as nowhere else."""
+    return next((provider for provider in _LIST if provider.keys and provider.base_url == url.rstrip("/")), None)

@@ -9,9 +9,8 @@ from typing import Any
 
 from hermes_iso.config.known import (
     HERMES_GATEWAY_KEYS,
-    HERMES_ROOTS,
     NOT_BUILT,
-    OUR_ROOTS,
+    ROOTS,
     STRICT_ROOTS,
 )
 from hermes_iso.config.problems import ProblemList, suggestion
@@ -23,8 +22,8 @@ from hermes_iso.config.yaml_text import Document, KeyPath
 def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
     """Return the keys that are ours, after noting unknown ones and those of later versions."""
     for name in document.data:
-        if name not in OUR_ROOTS | HERMES_ROOTS and (name,) not in document.odd_keys:
-            message = f"unknown key{suggestion(name, OUR_ROOTS | HERMES_ROOTS) or '; correct or remove it'}"
+        if name not in ROOTS and (name,) not in document.odd_keys:
+            message = f"unknown key{suggestion(name, ROOTS) or '; correct or remove it'}"
             document.complain(problems, (name,), message=message)
     for path in document.odd_keys:
         if (len(path) == 1 or path[0] in STRICT_ROOTS) and not _is_id(path):

@@ -21,6 +21,11 @@ def _as_served(value: Any) -> Any:
     return [EVERYBODY] if value == "all" else value
 
 
+def _as_listed(value: Any) -> Any:
+    """Take a text with commas for a list, as Hermes does."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
 class GatewayShape(Shape):
     """`gateway`: who is served, as which host uids, how long a hook may take, and whether edits count at once.
 
@@ -55,7 +60,7 @@ class ApiExtraShape(Open):
     key: str | None = Field(default=None, repr=False)
     keys: dict[str, ApiKeyShape] = Field(default_factory=dict)
     hosts: Texts = Field(default_factory=list)
-    cors_origins: Texts = Field(default_factory=list)
+    cors_origins: Annotated[Texts, BeforeValidator(_as_listed)] = Field(default_factory=list)
     strict_model: Switch = False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hermes_iso.errors import TurnError
 from hermes_iso.hooks.context import about_turn
 from hermes_iso.hooks.hook import PRE_TOOL_CALL
 from hermes_iso.hooks.hooks import Hooks
@@ -16,6 +17,10 @@ JsonObject = dict[str, Any]
 
 REFUSED = "refused"
 """The tool that stands in for a refused call: all it does is to give the model the refusal as its result."""
+DONE_HERE = {"delegate": "delegate_task", "send_message": "send_message", "session_search": "session_search"}
+"""The broker methods that do what a tool is there for, and that tool."""
+UNCALLED = 50
+"""Calls of these that hooks are asked about although no model made them so: each keeps the hooks' one process busy."""
 TOLD_CALLS = 500
 """Tool calls of a turn that hooks are told of: a guest can make up as many as it likes."""
 
@@ -28,6 +33,8 @@ class ToolHooks:
         self._heard = hooks.wants(PRE_TOOL_CALL, "agent:step", "post_tool_call")
         self._about = about_turn(turn) if self._heard else {}
         self._calls: dict[str, JsonObject] = {}
+        self._passed_on: list[tuple[str, JsonObject]] = []
+        self._uncalled = 0
         self._told = 0
         self._steps = 0
 
@@ -45,6 +52,24 @@ class ToolHooks:
             self._remember(calls)
         return {**message, "tool_calls": calls}
 
+    async def check_asked(self, method: str, params: JsonObject) -> None:
+        """Check that a guest may have the gateway do this: by a call of its model's that passed, else the hooks are asked.
+
+        Whoever has taken over the guest's process needs no model to ask. Raises TurnError(not_granted) when a hook refuses.
+        """
+        if method not in DONE_HERE or not self._hooks.wants(PRE_TOOL_CALL):
+            return
+        call = (DONE_HERE[method], params)
+        if call in self._passed_on:
+            self._passed_on.remove(call)
+            return
+        self._uncalled += 1
+        if self._uncalled > UNCALLED:
+            raise TurnError("too_many", "This turn has asked for too much that its model did not call for.")
+        why = await self._hooks.refusal({**self._about, "tool_call_id": "", "tool_name": call[0], "args": params})
+        if why is not None:
+            raise TurnError("not_granted", f"This was refused: {why}.")
+
     async def returned(self, call_id: str, name: str, *, ok: bool, seconds: float) -> None:
         """Tell that a tool ended, by what the guest says of it."""
         self._told += 1
@@ -58,6 +83,8 @@ class ToolHooks:
         described = _described(call)
         why = await self._hooks.refusal({**self._about, **described})
         if why is None:
+            if described["tool_name"] in DONE_HERE.values():
+                self._passed_on = [*self._passed_on[1 - TOLD_CALLS :], (described["tool_name"], described["args"])]
             return call
         arguments = json.dumps({"tool": described["tool_name"], "reason": why}, ensure_ascii=False)
         return {**call, "function": {"name": REFUSED, "arguments": arguments}}

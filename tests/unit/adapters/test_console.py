@@ -7,6 +7,7 @@ import math
 
 import pytest
 import trio
+import trio.testing
 
 from hermes_iso.errors import DrainingError
 from hermes_iso.messages import Outbound, Progress
@@ -16,9 +17,10 @@ from hermes_iso_adapters.console import ConsoleAdapter, StandardTerminal
 class ScriptedTerminal:
     """Types the given lines; keeps what it was shown."""
 
-    def __init__(self, *lines, interactive=True):
+    def __init__(self, *lines, interactive=True, ahead=()):
         self.interactive = interactive
         self.lines = list(lines)
+        self.ahead = list(ahead)
         self.prompts = []
         self.shown = ""
         self.complaints = []
@@ -28,6 +30,10 @@ class ScriptedTerminal:
         await trio.lowlevel.checkpoint()
         self.prompts.append(prompt)
         return self.lines.pop(0) if self.lines else None
+
+    async def read_ahead(self):
+        await trio.testing.wait_all_tasks_blocked()
+        return self.ahead.pop(0) if self.ahead else await trio.sleep_forever()
 
     def write(self, text):
         self.shown += text
@@ -100,9 +106,11 @@ async def test_failed_turn_is_a_complaint_and_not_an_answer():
     assert (terminal.shown, terminal.complaints, adapter.failed) == ("", ["WHY"], True)
 
 
-async def test_chat_continues_one_session_until_quit():
+@pytest.mark.parametrize("interactive", [True, False])
+async def test_chat_continues_one_session_until_quit(interactive):
     """Every line of a conversation belongs to the same chat, blank lines are skipped, /quit ends it."""
-    terminal, line = ScriptedTerminal("one", "  ", "two", "/quit", "three"), ScriptedLine()
+    terminal = ScriptedTerminal("one", "  ", "two", "/quit", "three", interactive=interactive)
+    line = ScriptedLine()
     await ConsoleAdapter(terminal=terminal).serve_adapter(line)
     assert [inbound.text for inbound in line.inbounds] == ["one", "two"]
     assert {inbound.chat.chat_id for inbound in line.inbounds} == {"cli"}
@@ -136,6 +144,48 @@ async def test_interrupt_ends_the_turn_and_not_the_chat():
     assert line.cancelled
     assert terminal.complaints == ["\nThe turn was interrupted."]
     assert len(terminal.prompts) == 2
+
+
+class StoppableLine(ScriptedLine):
+    """Answers at once, but `wait` only when /stop is asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.stopped = trio.Event()
+
+    async def handle(self, inbound, deliver, relay):
+        if inbound.text == "wait":
+            await relay(Progress("text", "WA"))
+            await self.stopped.wait()
+        elif inbound.text == "/stop":
+            self.stopped.set()
+        return await super().handle(inbound, deliver, relay)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "asked", "shown"),
+    [
+        ([["/status"], ["/stop"]], ["/status", "/stop", "wait"], "WA\n/STATUS\n\n/STOP\nIT\n"),
+        ([["later", " "], ["/stop"]], ["/stop", "wait", "later", "last"], "WA\n/STOP\nIT\nLATER\nLAST\n"),
+        ([["/quit", "never"], ["/stop"]], ["/stop", "wait"], "WA\n/STOP\nIT\n"),
+    ],
+)
+async def test_commands_do_not_wait_for_the_turn_and_other_lines_do(ahead, asked, shown):
+    """What is typed while a turn runs: a command is asked at once, /quit and all else once it has ended."""
+    terminal, line = ScriptedTerminal("wait", "last", ahead=ahead), StoppableLine()
+    await ConsoleAdapter(terminal=terminal).serve_adapter(line)
+    said = [inbound.text for inbound in line.inbounds]
+    assert (said[: len(asked)], terminal.shown[: len(shown)]) == (asked, shown)
+
+
+async def test_end_of_input_waits_for_the_turn():
+    """Ctrl-D while a turn runs ends the chat with the turn's answer, and no further line is asked for."""
+    terminal, line = ScriptedTerminal("wait", "never", ahead=[None]), StoppableLine()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ConsoleAdapter(terminal=terminal).serve_adapter, line)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        line.stopped.set()
+    assert ([inbound.text for inbound in line.inbounds], terminal.shown) == (["wait"], "WAIT\n")
 
 
 async def test_refusal_in_a_conversation_is_shown_and_the_chat_goes_on():

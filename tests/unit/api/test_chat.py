@@ -257,11 +257,12 @@ async def test_who_answers(tmp_path: Path) -> None:
 
 
 async def test_strict_model_refuses_other_names(tmp_path: Path) -> None:
-    """With strict_model a model that is no agent is 404 model_not_found."""
+    """With strict_model a model that is no agent is 404 model_not_found; who names none is answered as ever."""
     async with serving(tmp_path / "home", strict_model=True) as served:
         refused = await served.chat(model="gpt-x")
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
         assert (await served.chat(model="coder")).status_code == 200
+        assert (await served.chat(model=None)).status_code == 200
 
 
 async def test_silent_turn_keeps_its_stream_alive(autojump_clock: trio.testing.MockClock) -> None:

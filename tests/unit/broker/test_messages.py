@@ -2,6 +2,7 @@
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -267,3 +268,35 @@ async def test_draining_gateway_takes_no_message(tmp_path: Path) -> None:
             await trio.testing.wait_all_tasks_blocked(0.01)
             drains.set()
         assert "about to stop" in chat.delivered[0].text
+
+
+async def test_chains_of_messages_never_wait_for_each_other(tmp_path: Path) -> None:
+    """Two chains that each hold the session that the other one needs next both end, at once."""
+    plan = {
+        "agent:main:console:dm:c": "b",
+        "agent:b:agent:dm:main": "c",
+        "agent:c:agent:dm:b": "d",
+        "agent:c:console:dm:c": "d",
+        "agent:d:agent:dm:c": "main",
+        "agent:main:agent:dm:d": "b",
+    }
+    last, there, both = {"agent:c:agent:dm:b", "agent:main:agent:dm:d"}, [], trio.Event()
+    answers: list[wire.BrokerAnswer] = []
+
+    async def script(guest: Guest) -> None:
+        key = (await guest.hear()).session_key
+        if key in last:
+            there.append(key)
+            if len(there) == len(last):
+                both.set()
+            await both.wait()
+        answers.append(await guest.ask(1, "send_message", **to(plan[key])))
+        await guest.say(wire.TurnDone("done"))
+
+    async with open_line(tmp_path / "home", script, config=config_of(tmp_path / "home")) as (gateway, _):
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                for agent in ("main", "c"):
+                    nursery.start_soon(partial(Chat(gateway).say, "go", agent=agent))
+    assert [answer.ok for answer in answers] == [False, False, True, True, True, True]
+    assert "does not wait" in answers[0].data["message"]

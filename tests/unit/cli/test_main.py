@@ -24,7 +24,7 @@ def home(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["fly"], "fly"),
+        (["fly"], 'Unknown command "fly". See: hermes-iso --help'),
         (["agent", "fly"], "fly"),
         (["adopt"], "adopt"),
         (["agent", "show"], "NAME"),

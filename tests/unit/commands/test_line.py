@@ -13,7 +13,6 @@ import trio.testing
 from hermes_iso.agents import ModelSettings
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.commands.registry import COMMANDS
-from hermes_iso.commands.turns import BESIDE
 from hermes_iso.commands.unavailable import UNAVAILABLE
 from hermes_iso.commands.words import BY_NAME, parse
 from hermes_iso.config.schema import CommandRules
@@ -22,6 +21,7 @@ from hermes_iso.history import Message
 from hermes_iso.hooks.hook import Hook
 from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.policy import Layer, ToolPolicy
+from hermes_iso.sessions import BESIDE
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, Guest, make_agent, make_config, open_line, thinking
 from tests.unit.hooks.test_hooks import Answers
@@ -388,6 +388,24 @@ async def test_background_runs_beside_the_session(tmp_path: Path) -> None:
         assert texts == ["one", "wait"]
 
 
+async def test_background_turns_that_come_at_once_are_counted_too(tmp_path: Path) -> None:
+    """Many in one burst are as few as many one after the other."""
+    refused: list[str | None] = []
+    async with talking(tmp_path) as (chat, recorder), trio.open_nursery() as nursery:
+        await answer(chat, "one")
+
+        async def ask() -> None:
+            refused.append((await chat.say("/bg wait")).error)
+
+        for _ in range(20):
+            nursery.start_soon(ask)
+        await wait_for(recorder, 1 + BESIDE)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert len(recorder.requests) == 1 + BESIDE
+        assert refused == ["busy"] * (20 - BESIDE)
+        await answer(Chat(chat.gateway), "/stop all")
+
+
 async def test_model_of_the_session_comes_before_the_agents(tmp_path: Path) -> None:
     """/model sets it for this session alone; a new session and another chat have the agent's; no key is ever shown."""
     async with talking(tmp_path, thinking) as (chat, _):
@@ -451,6 +469,7 @@ async def test_tools_of_a_session_only_become_fewer(tmp_path: Path) -> None:
         assert "- terminal: denied by the session" in listed
         assert "- execute_code: denied by the agent (a deny)" in listed
         assert "- todo: granted" in listed
+        assert "send_message" not in listed  # this agent has nobody to write to
         assert "But execute_code" in await answer(chat, "/tools on terminal execute_code")
         await answer(chat, "hello")
         assert "terminal" in recorder.requests[-1].tools

@@ -50,6 +50,13 @@ def test_the_environment_counts_after_the_env_file(home):
     assert api(home, env=f"API_SERVER_KEY={OTHER}\n", API_SERVER_KEY=KEY).keys == (ApiKey("default", OTHER),)
 
 
+@pytest.mark.parametrize("written", ["'https://a, https://b'", "[https://a, https://b]"])
+def test_origins_are_a_list_or_a_text_with_commas(home, written):
+    """As in Hermes, both forms mean the same."""
+    found = api(home, f"{{enabled: true, extra: {{key: {KEY}, cors_origins: {written}}}}}")
+    assert found.origins == frozenset({"https://a", "https://b"})
+
+
 @pytest.mark.parametrize("section", ["", "{enabled: false}", "{enabled: 'no', extra: {port: 1}}", "{}"])
 def test_the_api_is_off_without_a_word(home, section):
     """Nothing is served that nobody asked for."""

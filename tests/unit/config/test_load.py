@@ -172,6 +172,20 @@ def test_a_whole_config_of_hermes_is_accepted(home):
         mcp_servers: {crm: {command: x}}
         discord: {channel_prompts: {123: hello}}
         telegram:
+        wecom: {allow_from: ["1"]}
+        context_file_max_chars: null
+        file_read_max_chars: 100000
+        mcp_discovery_timeout: 1.5
+        human_delay: {mode: "off", min_ms: 800, max_ms: 2500}
+        paste_collapse_threshold: 5
+        paste_collapse_threshold_fallback: 5
+        paste_collapse_char_threshold: 0
+        provider_routing: {sort: throughput}
+        model_aliases: {}
+        clarify: {timeout: 120}
+        worktree: false
+        worktree_sync: true
+        platform_toolsets: {cron: [hermes-cron]}
         group_sessions_per_user: false
         platforms: {api_server: {enabled: false}, telegram: {enabled: true}, slack: {enabled: "no"}}
         """,

@@ -51,6 +51,21 @@ def short(settings):
         ("model: bare", "DEEPSEEK_API_KEY=k", ("deepseek", "bare", "https://api.deepseek.com/v1", "k")),
         ("model: moonshot/k", "KIMI_API_KEY=k\nKIMI_BASE_URL=http://127.0.0.1:9/v1/", ("kimi-coding", "k", URL, "k")),
         (f"model: {{default: m, base_url: '{URL}'}}", "OPENAI_API_KEY=k", ("custom", "m", URL, None)),
+        (
+            "model: {default: anthropic/m, provider: auto, base_url: 'https://openrouter.ai/api/v1/'}",
+            "OPENROUTER_API_KEY=k\nANTHROPIC_API_KEY=other",
+            ("openrouter", "anthropic/m", "https://openrouter.ai/api/v1", "k"),
+        ),
+        (
+            "model: {default: m, base_url: 'https://openrouter.ai.evil.example/api/v1'}",
+            "OPENROUTER_API_KEY=k",
+            ("custom", "m", "https://openrouter.ai.evil.example/api/v1", None),
+        ),
+        (
+            "model: {default: m, base_url: 'http://openrouter.ai/api/v1'}",
+            "OPENROUTER_API_KEY=k",
+            ("custom", "m", "http://openrouter.ai/api/v1", None),
+        ),
         (f"model: {{default: a/m, provider: custom, base_url: '{URL}'}}", "OPENAI_API_KEY=k", ("custom", "a/m", URL, None)),
         (
             f"model: {{default: m, provider: custom, base_url: '{URL}', api_key: '${{MINE}}'}}",

@@ -5,8 +5,11 @@ import time
 from pathlib import Path
 
 import apsw
+import pytest
 import trio
+import trio.testing
 
+from hermes_iso import journal
 from hermes_iso.errors import ModelError
 from hermes_iso.journal import KEPT_SECONDS, SCHEMA, TOOL_EVENTS, open_journal
 from hermes_iso.store import open_database
@@ -134,3 +137,20 @@ async def test_old_entries_are_deleted_at_the_start(tmp_path: Path) -> None:
             assert await database.run(turns) == ["1", "2", "3", "4"]
         async with open_journal(database, kept=2):
             assert await database.run(turns) == ["3", "4"]
+
+
+async def test_journal_is_kept_small_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too much is deleted after so many new entries, and not only at the next start."""
+    monkeypatch.setattr(journal, "SWEEP_EVERY", 10)
+    async with open_database(tmp_path / "j.db", SCHEMA) as database, open_journal(database, kept=5) as opened:
+        log = opened.turn("t", "a", "k")
+        for number in range(40):
+            await log.add("x", number=number)
+            await trio.testing.wait_all_tasks_blocked()
+
+        def count(connection: apsw.Connection) -> object:
+            return connection.execute("SELECT count(*) FROM journal").get
+
+        with trio.fail_after(10):
+            while int(str(await database.run(count))) > 15:
+                await trio.sleep(0.01)

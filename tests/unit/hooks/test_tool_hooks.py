@@ -8,6 +8,7 @@ from hermes_iso.broker.calls import ModelAnswer
 from hermes_iso.config.schema import Config
 from hermes_iso.hooks.hook import Hook
 from hermes_iso.hooks.hooks import Hooks
+from hermes_iso.hooks.tool_hooks import UNCALLED
 from hermes_iso.messages import Usage
 from hermes_iso_sandbox import wire
 from tests.support.line import Chat, FakeModels, Guest, make_config, open_line
@@ -112,3 +113,27 @@ async def test_failed_turn_is_told_as_one(tmp_path: Path, nursery: Any) -> None:
         await Chat(gateway).say("hello")
     await hooks.finish()
     assert {"completed": False, "error": "guest_died"}.items() <= helper.asked[0][2].items()
+
+
+async def test_what_the_gateway_does_itself_needs_no_model_to_be_guarded(tmp_path: Path) -> None:
+    """A guest that asks for it by itself is refused what the hook refuses, and one call that passed opens to one request."""
+    block = {"action": "block", "message": "no searches"}
+    helper = Answers([None, *[block] * (UNCALLED + 5)])
+    hooks = Hooks([Hook("guard", frozenset({"pre_tool_call"}))], helper)
+    answers: list[wire.BrokerAnswer] = []
+
+    async def script(guest: Guest) -> None:
+        await guest.hear()
+        await guest.ask(1, "model", messages=[{"role": "user", "content": "x"}])
+        answers.extend([await guest.ask(number, "session_search", query="mine") for number in range(2, UNCALLED + 5)])
+        await guest.say(wire.TurnDone("done"))
+
+    models = CallingModels(call(1, "session_search", '{"query": "mine"}'))
+    async with open_line(tmp_path / "home", script, models=models, hooks=hooks) as (gateway, _):
+        assert (await Chat(gateway).say("hello")).text == "done"
+    assert answers[0].ok
+    assert [each.data["kind"] for each in answers[1:]] == ["not_granted"] * UNCALLED + ["too_many"] * 2
+    assert "no searches" in answers[1].data["message"]
+    assert helper.asked[1][2]["tool_name"] == "session_search"
+    assert helper.asked[1][2]["args"] == {"query": "mine"}
+    assert len(helper.asked) == 1 + UNCALLED
