@@ -1,0 +1,50 @@
+"""What `agent show` says of an agent's door."""
+
+from __future__ import annotations
+
+import json
+
+from hermes_iso.cli.main import main
+
+CONFIG = """
+model: builtin/offline
+agents:
+  coder:
+    egress:
+      allow: [pypi, {host: "mirror.example.org:80", methods: [GET, head], paths: ["/debian/*"]}]
+      deny: [internal.example.com]
+  reader: {egress: {allow: [pypi]}, tools: [read_file]}
+  other: {}
+"""
+
+
+def shown(home, capsys, agent, *words):
+    """Return what `agent show` prints."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    (home / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    assert main(["agent", "show", agent, *words, "--home", str(home)]) == 0
+    return capsys.readouterr().out
+
+
+def test_show_lists_the_rules_of_a_door(tmp_path, capsys):
+    """Each rule as it was written, with its methods and paths; and whether there is a door at all."""
+    egress = json.loads(shown(tmp_path / "home", capsys, "coder", "--json"))["egress"]
+    assert egress == {
+        "door": True,
+        "allow": [
+            {"to": "pypi", "methods": None, "paths": None},
+            {"to": "mirror.example.org:80", "methods": ["GET", "HEAD"], "paths": ["/debian/*"]},
+        ],
+        "deny": [{"to": "internal.example.com", "methods": None, "paths": None}],
+    }
+    other = json.loads(shown(tmp_path / "home", capsys, "other", "--json"))["egress"]
+    assert other == {"door": False, "allow": [], "deny": []}
+
+
+def test_show_tells_people_the_same_in_a_line(tmp_path, capsys):
+    """Rules in words, a dash where there are none, and a hint where no tool could use them."""
+    wanted = "allow pypi, mirror.example.org:80 GET/HEAD /debian/*; deny internal.example.com"
+    assert wanted in shown(tmp_path / "home", capsys, "coder")
+    assert "it has no door" in shown(tmp_path / "home", capsys, "reader")
+    lines = shown(tmp_path / "home", capsys, "other").splitlines()
+    assert ["egress:", "-"] in [line.split() for line in lines]
