@@ -1,4 +1,4 @@
-"""FarHost: a server on this machine's loopback that plays a host of the internet, and remembers what reached it."""
+"""FarHost: a server on this machine's loopback that plays hosts of the internet, and remembers what reached it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from contextlib import asynccontextmanager
 import trio
 
 from hermes_iso.background import Background
+from hermes_iso.prove.provider import is_whole, provider_answer
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\nfrom-far-away"
+TLS = b"\x16\x03"
+"""What a client that speaks TLS begins with."""
+PAUSE = 0.002
+"""Seconds between two pieces of an answer, so that they do not arrive as one."""
 CONNECTIONS = 4000
 """Connections that are remembered."""
 REMEMBERED = 1 << 14
@@ -18,15 +23,18 @@ REMEMBERED = 1 << 14
 
 
 class FarHost:
-    """Answers every request with 200 and keeps on reading: what comes behind a request is heard, too."""
+    """Answers every request with 200 and keeps on reading: what comes behind a request is heard, too.
+
+    It answers a POST as a provider that means harm, and does not speak TLS: it breaks off where that begins.
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self._heard: deque[bytearray] = deque(maxlen=CONNECTIONS)
 
-    def heard(self, text: str) -> bool:
-        """Return whether a text came on any connection."""
-        return any(text.encode() in each for each in self._heard)
+    def heard(self, *texts: str) -> bool:
+        """Return whether texts came, all of them on one connection."""
+        return any(all(text.encode() in each for text in texts) for each in self._heard)
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection until its other side ends it."""
@@ -37,11 +45,23 @@ class FarHost:
             async with stream:
                 while data := await stream.receive_some():
                     heard += data[: REMEMBERED - len(heard)]
-                    if not answered and b"\r\n\r\n" in heard:
+                    if heard.startswith(TLS):
+                        return
+                    if not answered and is_whole(heard):
                         answered = True
-                        await stream.send_all(ANSWER)
+                        await self._answer(stream, bytes(heard))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
+
+    async def _answer(self, stream: trio.SocketStream, heard: bytes) -> None:
+        """Answer a request; a provider's pieces go out one by one, and the last ends the connection."""
+        if not heard.startswith(b"POST "):
+            await stream.send_all(ANSWER)
+            return
+        for piece in provider_answer(heard, self.port):
+            await stream.send_all(piece)
+            await trio.sleep(PAUSE)
+        await stream.send_eof()
 
 
 @asynccontextmanager

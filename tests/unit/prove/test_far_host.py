@@ -35,3 +35,19 @@ async def test_host_keeps_the_beginning_of_a_long_connection_alone():
         await say(host, b"GET /first HTTP/1.1\r\n\r\n", b"x" * REMEMBERED + b"at-the-end")
         assert host.heard("/first")
         assert not host.heard("at-the-end")
+
+
+async def test_host_breaks_off_where_tls_begins():
+    """It says nothing to it, and remembers that somebody tried, with the texts of one connection together."""
+    async with open_far_host() as host:
+        assert await say(host, b"\x16\x03\x01 secret.example", b"") == b""
+        await say(host, b"GET /first HTTP/1.1\r\n\r\n")
+        assert host.heard("\x16\x03", "secret.example")
+        assert not host.heard("/first", "secret.example")
+
+
+async def test_host_answers_a_post_as_a_provider():
+    """Once its body is there."""
+    async with open_far_host() as host:
+        answer = await say(host, b"POST /v1 HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+    assert b"fine" in answer
