@@ -7,14 +7,26 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 Category = Literal[
-    "env", "fs", "process", "network", "kernel", "resource", "persist", "tenant", "protocol", "policy", "operator", "door"
+    "env",
+    "fs",
+    "process",
+    "network",
+    "kernel",
+    "resource",
+    "persist",
+    "tenant",
+    "protocol",
+    "policy",
+    "operator",
+    "door",
+    "credential",
 ]
 Verdict = Literal["passed", "failed", "skipped", "found", "blind"]
 """passed, failed: the attack was stopped, or not. found, blind: in the self-test the probe saw the hole, or not."""
 HostAttack: TypeAlias = Callable[[Any], Awaitable[str]]
 """An attack that the host drives: takes the Trial, returns what got through, "" when nothing did. Raises BrokenProbeError."""
 
-HOST_LAYERS = frozenset({"view", "environment", "limits", "grant", "tenant", "session", "egress"})
+HOST_LAYERS = frozenset({"view", "environment", "limits", "grant", "tenant", "session", "egress", "credential"})
 """Layers that the suite switches off by another Confinement or session name (see `weakened`), or config (see `stage`).
 
 Others are the sandbox's own."""

@@ -26,8 +26,8 @@ TURN_TIMEOUT = 30.0
 """Seconds that a probe's turn may take."""
 SHORT_TIMEOUT = 3.0
 """Seconds for the agent whose turns are meant to run out of time."""
-LIMITED, READER, HASTY = "limited", "reader", "hasty"
-"""An agent without DENIED_TOOLS; one without any tool that starts programs or writes; and one with SHORT_TIMEOUT."""
+LIMITED, READER, HASTY, NEIGHBOUR = "limited", "reader", "hasty", "neighbour"
+"""Agents without DENIED_TOOLS; without any tool that starts programs or writes; with SHORT_TIMEOUT; with a door alone."""
 DENIED_TOOLS = frozenset({"terminal", "process", "execute_code", "write_file"})
 NARROW_PLATFORM = "discord"
 """Where the attacking agents are granted READING_TOOLS alone, which narrows their turns."""
@@ -36,6 +36,12 @@ LIMITS = Limits(memory=256 << 20, disk=64 << 20, inodes=5000, tmp_bytes=16 << 20
 """Small ones, so that little has to be taken to be over them."""
 _NARROW = Layer("agent", by_platform={NARROW_PLATFORM: READING_TOOLS})
 _POLICIES = {LIMITED: Layer("agent", deny=DENIED_TOOLS), READER: Layer("agent", allow=READING_TOOLS)}
+CREDENTIAL_HOST = "secret.example"
+"""The host of the first agent's secret; it leads to the far host, which has no certificate and does not speak TLS."""
+CREDENTIAL_VARIABLE = "PROVE_CREDENTIAL"
+"""What holds the placeholder of that secret inside."""
+MODEL_HOST, PROVIDER_HOST, MODEL = "model.local", "provider.example", "harmful"
+"""Where a program finds its model; where it would without a model host; and a model whose provider means harm."""
 ALLOWED, DENIED, REFUSED = "allowed.probe.example", "denied.probe.example", "refused.example"
 """Names that lead to the far host: the first agent may reach one, is denied one, and has no rule for the last."""
 CANARY_NAME = "HERMES_ISO_PROVE_CANARY"
@@ -47,8 +53,9 @@ class Stage:
     """A home that runs.
 
     place: the directory that holds everything and that no sandbox shows; outside: one in it beside the home.
-    agents: those whose turns attack; the first one alone has a door, and it leads to `far_host`.
-    secret: the canary in every file that no agent may read, and in the gateway's environment.
+    agents: those whose turns attack; the first one alone has a door, a model host and a secret, which lead to `far_host`.
+    secret: the canary in every file that no agent may read, and in the gateway's environment. It is the model's key, and the
+    secret's value, too.
     layers: those switched off.
     """
 
@@ -94,8 +101,8 @@ async def open_stage(secret: str, *, count: int = 2, layers: frozenset[str] = fr
     agents = tuple(f"agent{number}" for number in range(1, count + 1))
     with throw_away_place() as place:
         async with open_far_host() as far_host:
-            text = _config_text(agents, far_host.port, guarded="egress" not in layers)
-            config = _attackable(_write_home(place, agents, secret, text))
+            text = _config_text(agents, far_host.port, secret, layers)
+            config = _attackable(_write_home(place, agents, secret, text, layers))
             first = config.agents[agents[0]].profile.confinement()
             pool = WeakenedPool(layers, place=place, env=stolen_environment(secret), first=first) if layers else None
             async with open_gateway(config, pool, admin=False) as gateway:
@@ -108,8 +115,8 @@ def stolen_environment(secret: str) -> tuple[tuple[str, str], ...]:
     return ((CANARY_NAME, secret), ("HOME", f"/{secret}"), *((name, f"/{secret}") for name in hooks))
 
 
-def _write_home(place: Path, agents: tuple[str, ...], secret: str, config: str) -> Config:
-    """Write a home whose every file of the operator's holds the canary."""
+def _write_home(place: Path, agents: tuple[str, ...], secret: str, config: str, layers: frozenset[str]) -> Config:
+    """Write a home whose every file of the operator's holds the canary; without `credential` the agents' own, too."""
     home = place / "home"
     (place / "outside").mkdir()
     (place / "outside" / "secret").write_text(secret, encoding="utf-8")
@@ -117,22 +124,41 @@ def _write_home(place: Path, agents: tuple[str, ...], secret: str, config: str) 
     (home / "config.yaml").write_text(config, encoding="utf-8")
     for name in ("auth.json", ".env", "gateway.pid", "active_profile"):
         (home / name).write_text(f"# {secret}\n", encoding="utf-8")
-    for agent in agents:
+    for agent in (*agents, NEIGHBOUR):
         _write_profile(home / "profiles" / agent, agent, secret)
-    return load_config(home, {})
+        if "credential" in layers:
+            with (home / "profiles" / agent / ".env").open("a", encoding="utf-8") as file:
+                file.write(f"{CREDENTIAL_VARIABLE}={secret}\n")
+    return load_config(home, {CANARY_NAME: secret})
 
 
-def _config_text(agents: tuple[str, ...], port: int, *, guarded: bool) -> str:
-    """Return the config: equal agents, of which the first has a door; two that lack tools, and one with little time.
+def _config_text(agents: tuple[str, ...], port: int, secret: str, layers: frozenset[str]) -> str:
+    """Return the config: equal agents, of which the first has what `_door` says; others lack tools, time or all but a door.
 
-    guarded: else every agent may go everywhere, and what leads to the loopback by itself is led to the far host unchecked.
+    Without a guard, of the door or of credentials, every agent may go everywhere. Without that of the door, what leads to the
+    loopback by itself is led to the far host unchecked.
     """
+    served: dict[str, dict[str, Any]] = {agent: {} for agent in (*agents, *_POLICIES, HASTY, NEIGHBOUR)}
+    served[NEIGHBOUR] = {"egress": {"allow": [f"{ALLOWED}:80"]}}
+    served[agents[0]] = _door(port)
+    if layers & {"egress", "credential"}:
+        served |= {agent: {"egress": {"allow": ["*:*"]}} for agent in (*agents, NEIGHBOUR)}
+    names = (ALLOWED, DENIED, REFUSED, CREDENTIAL_HOST, PROVIDER_HOST, *(("localhost",) if "egress" in layers else ()))
+    here = f"127.0.0.1:{port}"
+    provider = {"name": "far", "base_url": f"http://{here}/v1", "api_key": secret}
+    egress = {"resolve": dict.fromkeys(names, here)}
+    return yaml.safe_dump({"model": "builtin/offline", "agents": served, "egress": egress, "custom_providers": [provider]})
+
+
+def _door(port: int) -> dict[str, Any]:
+    """Return what the first agent has: a door, a model host with a harmful model, and a secret."""
     allow = [f"{ALLOWED}:80", "*.probe.example:80", f"localhost:{port}"]
-    egress = {agents[0]: {"allow": allow, "deny": [DENIED]}} if guarded else {agent: {"allow": ["*:*"]} for agent in agents}
-    names = (ALLOWED, DENIED, REFUSED) if guarded else (ALLOWED, DENIED, REFUSED, "localhost")
-    served = {agent: {"egress": egress[agent]} if agent in egress else {} for agent in (*agents, *_POLICIES, HASTY)}
-    resolve = dict.fromkeys(names, f"127.0.0.1:{port}")
-    return yaml.safe_dump({"model": "builtin/offline", "agents": served, "egress": {"resolve": resolve}})
+    credential = {"host": CREDENTIAL_HOST, "value_from": {"env": CANARY_NAME}}
+    return {
+        "egress": {"allow": allow, "deny": [DENIED]},
+        "models": [f"far/{MODEL}"],
+        "secrets": {CREDENTIAL_VARIABLE: credential},
+    }
 
 
 def _write_profile(profile: Path, agent: str, secret: str) -> None:

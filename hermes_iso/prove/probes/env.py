@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from hermes_iso.prove.probe import Probe, layers
 from hermes_iso.prove.trial import Trial, evidence
@@ -43,9 +44,12 @@ control(seen > 3, 'memory can be read')
 """
 
 
-async def search_memory(trial: Trial) -> str:
-    """Have a turn search its own memory for a secret of which it is told no more than the beginning and the hash."""
-    return await _search(trial, trial.stage.secret)
+async def search_memory(trial: Trial, before: str = "", **given: Any) -> str:
+    """Have a turn search its own memory for a secret of which it is told no more than the beginning and the hash.
+
+    before: guest code that runs first, with `given` in scope.
+    """
+    return await _search(trial, trial.stage.secret, before, **given)
 
 
 async def search_memory_for_peer(trial: Trial) -> str:
@@ -55,9 +59,11 @@ async def search_memory_for_peer(trial: Trial) -> str:
     return await _search(trial, value)
 
 
-async def _search(trial: Trial, secret: str) -> str:
+async def _search(trial: Trial, secret: str, before: str = "", **given: Any) -> str:
     digest = hashlib.sha256(secret.encode()).hexdigest()
-    return evidence(await trial.attack(_MEMORY, SECRET="", BEGIN=secret[:12], LENGTH=len(secret), HASH=digest))
+    return evidence(
+        await trial.attack(before + _MEMORY, SECRET="", BEGIN=secret[:12], LENGTH=len(secret), HASH=digest, **given)
+    )
 
 
 PROBES = (
