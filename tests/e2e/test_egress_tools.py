@@ -15,20 +15,21 @@ import pytest
 import trustme
 
 from tests.support.gateways import running_gateway
-from tests.support.web import PLAIN, SECURE, serving, write_web
+from tests.support.web import PLAIN, SECURE, serving, serving_mcp, write_web
 
 pytestmark = pytest.mark.long
 
 Run: TypeAlias = Callable[[str], str]
+MCP = "mcp.example.com"
 PACKAGES = sysconfig.get_path("purelib")
 CONFIG = f"""
 model: builtin/offline
 agents:
   coder:
     models: []
-    egress: {{{{allow: ["{PLAIN}:80", "{SECURE}:443"]}}}}
+    egress: {{{{allow: ["{PLAIN}:80", "{SECURE}:443", "{MCP}:80"]}}}}
     sandbox: {{{{readable: ["{{ca}}", "{PACKAGES}"]}}}}
-egress: {{{{resolve: {{{{{PLAIN}: "127.0.0.1:{{plain}}", {SECURE}: "127.0.0.1:{{secure}}"}}}}}}}}
+egress: {{{{resolve: {{{{{PLAIN}: "127.0.0.1:{{plain}}", {SECURE}: "127.0.0.1:{{secure}}", {MCP}: "127.0.0.1:{{mcp}}"}}}}}}}}
 platforms: {{{{api_server: {{{{enabled: true, extra: {{{{key: a-key-for-end-to-end-tests, port: 0}}}}}}}}}}}}
 """
 TRUST = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "PIP_CERT", "npm_config_cafile", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -50,8 +51,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     (place / "home").chmod(0o700)
     (profile / ".env").write_text("".join(f"{name}={ca}/ca.pem\n" for name in TRUST), encoding="utf-8")
     (profile / ".env").chmod(0o600)
-    with serving(place / "web") as plain, serving(place / "web", tls) as secure:
-        (place / "home" / "config.yaml").write_text(CONFIG.format(ca=ca, plain=plain, secure=secure), encoding="utf-8")
+    with serving(place / "web") as plain, serving(place / "web", tls) as secure, serving_mcp() as mcp:
+        config = CONFIG.format(ca=ca, plain=plain, secure=secure, mcp=mcp)
+        (place / "home" / "config.yaml").write_text(config, encoding="utf-8")
         with running_gateway("--home", str(place / "home")) as gateway:
             yield lambda command: gateway.answer(f"RUN {command}", agent="coder").partition("RESULT")[2]
 
@@ -119,6 +121,15 @@ def test_openai_sdk_asks_the_model_host(run: Run) -> None:
     made = 'openai.OpenAI(base_url="http://model.local/v1", api_key="any")'
     code = f"import openai; c = {made}; print({ask}.choices[0].message.content)"
     assert "from-the-sdk" in _python(run, code)
+
+
+def test_mcp_client_calls_a_tool(run: Run) -> None:
+    """The protocol's own client, over streamable HTTP."""
+    need(run, "python3")
+    call = '(await c.call_tool("repeat", {"times": 2})).content[0].text'
+    body = f'    async with mcp.Client("http://{MCP}/mcp") as c: print({call})'
+    code = f"import asyncio, mcp\nasync def main():\n{body}\nasyncio.run(main())"
+    assert "from-the-mcp-server from-the-mcp-server" in _python(run, code)
 
 
 def _python(run: Run, code: str) -> str:

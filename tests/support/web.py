@@ -8,10 +8,13 @@ import hashlib
 import io
 import json
 import os
+import socket
 import ssl
 import subprocess
+import sys
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -88,6 +91,25 @@ def serving(root: Path, tls: ssl.SSLContext | None = None) -> Iterator[int]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
+
+
+@contextlib.contextmanager
+def serving_mcp() -> Iterator[int]:
+    """Serve MCP in a process of its own; gives the port once somebody listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    argv = [sys.executable, "-P", str(Path(__file__).with_name("mcp_server.py")), str(port)]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            end = time.monotonic() + 30
+            while True:
+                with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                assert time.monotonic() < end, "the MCP server did not start"
+                time.sleep(0.05)
+            yield port
+        finally:
+            process.kill()
 
 
 def write_web(root: Path) -> None:
