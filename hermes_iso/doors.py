@@ -56,7 +56,7 @@ class Doors:
     @asynccontextmanager
     async def beside(self, work: Work, lease: LeaseLike, *, models: ModelDoor, deadline: float) -> AsyncIterator[None]:
         """Serve a turn's door while the body runs; a turn that is granted nothing that could use it finds it closed."""
-        listener = await lease.take_door() if work.agent.has_door else None
+        listener = await lease.take_door()
         if listener is None:
             yield
             return

@@ -6,7 +6,6 @@ listener is checked all the same: a bad one is no door.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import os
 import socket
@@ -60,7 +59,8 @@ async def receive_door(channel: socket.socket) -> socket.socket | None:
     with anyio.move_on_after(TIMEOUT):
         while True:
             try:
-                return _listener(*_receive(channel))
+                data, descriptors, _, _ = socket.recv_fds(channel, 1, 1, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
+                return _listener(data, descriptors)
             except BlockingIOError:
                 await anyio.wait_readable(channel)
             except OSError:
@@ -68,22 +68,8 @@ async def receive_door(channel: socket.socket) -> socket.socket | None:
     return None
 
 
-def _receive(channel: socket.socket) -> tuple[bytes, list[int]]:
-    """Read one byte and the descriptors beside it."""
-    numbers = array.array("i")
-    data, ancillary, _, _ = channel.recvmsg(
-        1, socket.CMSG_SPACE(numbers.itemsize), socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
-    )
-    for level, kind, content in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
-    return data, list(numbers)
-
-
 def _listener(data: bytes, descriptors: list[int]) -> socket.socket | None:
     """Return what was handed over as a socket, when it is a listener on the loopback."""
-    for extra in descriptors[1:]:
-        os.close(extra)
     if not descriptors:
         return None
     try:
