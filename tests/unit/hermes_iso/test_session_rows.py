@@ -31,6 +31,7 @@ from hermes_iso.session_search import find, sessions_in_scope
 from hermes_iso.sessions import Sessions, chat_key
 from hermes_iso.store import open_database
 from tests.support.line import make_config
+from tests.support.session_database import opened
 
 
 def key(name: str, namespace: str = "") -> ChatKey:
@@ -41,14 +42,6 @@ def key(name: str, namespace: str = "") -> ChatKey:
 def message(text: str, role: str = "user") -> str:
     """Return a message as it is stored."""
     return json.dumps({"role": role, "content": text})
-
-
-def opened() -> apsw.Connection:
-    """Return a database of the current schema in memory."""
-    connection = apsw.Connection(":memory:")
-    for script in SCHEMA:
-        connection.execute(script).fetchall()
-    return connection
 
 
 def say(connection: apsw.Connection, session: int, *texts: str) -> None:

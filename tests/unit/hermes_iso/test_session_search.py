@@ -12,20 +12,12 @@ from hypothesis import strategies as st
 from hermes_iso.messages import ChatRef, Inbound, Usage
 from hermes_iso.routing import Router
 from hermes_iso.session_rows import ChatKey, add_messages, begin_session, charge_session
-from hermes_iso.session_schema import SCHEMA
 from hermes_iso.session_search import around, ends, find, quoted, session_in_scope, sessions_in_scope, snippet
 from hermes_iso.sessions import chat_key
 from tests.support.line import make_config
+from tests.support.session_database import opened
 
 MINE = ChatKey("mine", "me", "")
-
-
-def opened() -> apsw.Connection:
-    """Return a database of the current schema in memory."""
-    connection = apsw.Connection(":memory:")
-    for script in SCHEMA:
-        connection.execute(script).fetchall()
-    return connection
 
 
 def say(connection: apsw.Connection, key: ChatKey, *texts: str, name: str = "s") -> int:
