@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
-from hermes_iso.adapter import Relay
 from hermes_iso.config.load import load_config
 from hermes_iso.gateway import Gateway, open_gateway
-from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
 from hermes_iso_sandbox.guest import landlock
 from tests.support.gateways import hermes_iso, write_hermes_home
 from tests.support.homes import make_home
+from tests.support.line import Chat
 
 ATTACK = """
 import json, os, subprocess
@@ -63,19 +61,9 @@ async def attack(gateway: Gateway, platform: str) -> dict[str, object]:
 
 async def say(gateway: Gateway, platform: str, code: str) -> Any:
     """Return what code in a turn process answers."""
-    found: list[Outbound] = []
-
-    async def deliver(outbound: Outbound) -> Receipt:
-        found.append(outbound)
-        return Receipt(outbound, "1")
-
-    async def relay(progress: Progress) -> None:
-        await trio.lowlevel.checkpoint()
-
-    quiet: Relay = relay
-    await gateway.handle(Inbound(ChatRef(platform, "c"), code, "1"), deliver, quiet)
-    assert found[0].error is None, found[0].text
-    return json.loads(found[0].text)
+    outbound = await Chat(gateway).say(code, platform=platform)
+    assert outbound.error is None, outbound.text
+    return json.loads(outbound.text)
 
 
 @pytest.mark.parametrize(

@@ -9,25 +9,18 @@ import trio
 
 from hermes_iso.config.load import load_config
 from hermes_iso.gateway import Gateway, open_gateway
-from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
+from hermes_iso.messages import Outbound, Progress
 from tests.servers.model_server import ModelServer, serve_model_server
 from tests.support.homes import make_home
+from tests.support.line import Chat
 from tests.support.pools import living
 
 
 async def say(gateway: Gateway, text: str, shown: list[Progress]) -> Outbound:
     """Send a message and return what was delivered; what is shown before it is added to `shown`."""
-    found: list[Outbound] = []
-
-    async def deliver(outbound: Outbound) -> Receipt:
-        found.append(outbound)
-        return Receipt(outbound, "1")
-
-    async def relay(progress: Progress) -> None:
-        shown.append(progress)
-
-    await gateway.handle(Inbound(ChatRef("api_server", "c"), text, "1"), deliver, relay)
-    return found[0]
+    chat = Chat(gateway)
+    chat.shown = shown
+    return await chat.say(text, platform="api_server")
 
 
 def write_home(tmp_path: Path, server: ModelServer) -> Path:

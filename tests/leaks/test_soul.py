@@ -4,8 +4,8 @@ import json
 
 from hermes_iso.config.load import load_config
 from hermes_iso.gateway import open_gateway
-from hermes_iso.messages import ChatRef, Inbound, Receipt
 from tests.support.homes import make_home
+from tests.support.line import Chat
 
 CONFIG = "model: builtin/offline\nagents: {ada: {allow_soul_edit: true}, bob: {}}\n"
 FILES = {"SOUL.md": "root\n", "profiles/ada/SOUL.md": "old\n", "profiles/bob/SOUL.md": "bob\n"}
@@ -45,18 +45,9 @@ async def test_soul_is_written_by_its_own_agent_and_only_in_place(tmp_path):
     async with open_gateway(config) as gateway:
 
         async def say(agent):
-            found = []
-
-            async def deliver(outbound):
-                found.append(outbound)
-                return Receipt(outbound, "1")
-
-            async def relay(_):
-                """Show nothing."""
-
-            await gateway.handle(Inbound(ChatRef("cli", "c"), TRY, "1", agent=agent), deliver, relay)
-            assert found[0].error is None, found[0].text
-            return json.loads(found[0].text)
+            outbound = await Chat(gateway).say(TRY, platform="cli", agent=agent)
+            assert outbound.error is None, outbound.text
+            return json.loads(outbound.text)
 
         for expected in ("old and more", "old and more and more"):
             assert await say("ada") == {**NOTHING, "wrote": True}
