@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from hermes_iso_sandbox import Confinement, ProtocolError, SandboxPool, wire
-from tests.support.pools import output_of, run_pool, simple_confinement
+from tests.support.pools import output_of, probe_request, run_pool, simple_confinement
 
 CONNECT = """
 import os, socket
@@ -21,11 +21,6 @@ answer = "refused" if number == {refused} else sock.recv(100).decode() or "close
 """
 PORT_OF_THE_ENVIRONMENT = 'int(os.environ["http_proxy"].rpartition(":")[2])'
 ASK = f"P=/opt/python/bin/python3.{sys.version_info.minor}; [ -x $P ] || P=python3; $P -I ask.py"
-
-
-def probe_request(text: str) -> wire.TurnRequest:
-    """Return a request for the engine that runs its text."""
-    return wire.TurnRequest("t", "agent", "key", "session", text, [], "", "", [], 5, "probe")
 
 
 async def answer_all(listener: socket.socket, answer: bytes) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from hermes_iso_sandbox import Bind, Confinement, Narrowing, PoolLimits, SandboxPool, wire
 from hermes_iso_sandbox.guest import landlock
-from tests.support.pools import ENV, output_of, python_output, run_pool, simple_confinement
+from tests.support.pools import ENV, output_of, probe_request, python_output, run_pool, simple_confinement
 
 needs_landlock = pytest.mark.skipif(not landlock.find_abi(), reason="this kernel has no landlock")
 
@@ -52,11 +52,6 @@ PROGRAMS = f"{ATTEMPTS}\nanswer = ' '.join(tried(f.__name__, f) for f in (spawne
 WRITES = f"{ATTEMPTS}\nanswer = ' '.join(tried('written', written(f'{{p}}/f')) for p in ('/workspace', '/memory', '/tmp'))"
 
 
-def probe(text: str, narrowing: Narrowing | None = None) -> wire.TurnRequest:
-    """Return a request that runs Python in the turn process itself."""
-    return wire.TurnRequest("t1", "agent", "key", "s", text, [], "", "", [], 5, "probe", narrowing or Narrowing())
-
-
 async def answer_of(pool: SandboxPool, confinement: Confinement, request: wire.TurnRequest) -> str:
     """Take one turn; return its answer, or how it failed."""
     async with pool.lease(confinement, session="s") as lease:
@@ -81,7 +76,7 @@ def test_no_program_starts_without_execute(tmp_path: Path, execute: bool, expect
     """By a path, a fork and a descriptor of memory alike; with execute each of these ways works."""
 
     async def scenario(pool: SandboxPool) -> None:
-        assert await answer_of(pool, simple_confinement(tmp_path / "a", execute=execute), probe(PROGRAMS)) == expected
+        assert await answer_of(pool, simple_confinement(tmp_path / "a", execute=execute), probe_request(PROGRAMS)) == expected
 
     run_pool(scenario)
 
@@ -121,7 +116,7 @@ answer = json.dumps([[each.ok, each.text] for each in done])
 """
 
     async def scenario(pool: SandboxPool) -> None:
-        done = json.loads(await answer_of(pool, simple_confinement(tmp_path / "a", execute=False), probe(source)))
+        done = json.loads(await answer_of(pool, simple_confinement(tmp_path / "a", execute=False), probe_request(source)))
         assert [ok for ok, _ in done] == [True] * len(calls), done
         assert "three" in done[2][1]
         assert "f.txt" in done[3][1]
@@ -135,7 +130,7 @@ def test_read_only_workspace_is_read_only(tmp_path: Path, workspace: bool, expec
     """A bind that is not writable refuses by its mount; what is beside it can be written."""
 
     async def scenario(pool: SandboxPool) -> None:
-        assert await answer_of(pool, two_places(tmp_path, workspace=workspace), probe(WRITES)) == expected
+        assert await answer_of(pool, two_places(tmp_path, workspace=workspace), probe_request(WRITES)) == expected
 
     run_pool(scenario)
     assert (tmp_path / "workspace" / "f").exists() is workspace
@@ -152,7 +147,9 @@ def test_narrowing_counts_for_its_turn_alone(tmp_path: Path) -> None:
 
     async def scenario(pool: SandboxPool) -> None:
         await pool.warm(confinement)
-        answers = [await answer_of(pool, confinement, probe(source, narrowing)) for narrowing in (None, less, None, less)]
+        answers = [
+            await answer_of(pool, confinement, probe_request(source, narrowing)) for narrowing in (None, less, None, less)
+        ]
         whole, part = "written written written spawned executed from_memory", "EACCES written written EPERM EPERM EPERM"
         assert answers == [whole, part, whole, part]
         assert pool.statistics()["sandboxes"] == 1
@@ -185,7 +182,7 @@ def test_narrowed_turn_can_not_undo_it(tmp_path: Path) -> None:
     less = Narrowing(execute=False, read_only=["/workspace"])
 
     async def scenario(pool: SandboxPool) -> None:
-        answer = await answer_of(pool, two_places(tmp_path), probe(source, less))
+        answer = await answer_of(pool, two_places(tmp_path), probe_request(source, less))
         assert answer.startswith("landlock=0 seccomp=0 mode=-1 EACCES"), answer
         assert answer.endswith("EACCES written written EPERM EPERM EPERM"), answer
 
@@ -203,8 +200,8 @@ def test_read_only_path_is_so_wherever_it_lies(tmp_path: Path, target: str, read
     source = f"{ATTEMPTS}\nanswer = tried('written', written('{target}/f'))"
 
     async def scenario(pool: SandboxPool) -> None:
-        assert await answer_of(pool, confinement, probe(source)) == "written"
-        assert await answer_of(pool, confinement, probe(source, Narrowing(read_only=[read_only]))) == "EACCES"
+        assert await answer_of(pool, confinement, probe_request(source)) == "written"
+        assert await answer_of(pool, confinement, probe_request(source, Narrowing(read_only=[read_only]))) == "EACCES"
 
     run_pool(scenario)
 

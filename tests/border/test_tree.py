@@ -11,20 +11,15 @@ import pytest
 
 from hermes_iso_sandbox import Confinement, DataFile, SandboxPool, wire
 from hermes_iso_sandbox.errors import GuestDiedError, SandboxError
-from tests.support.pools import descendants, echo_request, named, output_of, run_pool, simple_confinement
+from tests.support.pools import descendants, echo_request, named, output_of, probe_request, run_pool, simple_confinement
 
 pytestmark = pytest.mark.sandbox
-
-
-def probe(source: str) -> wire.TurnRequest:
-    """Return a request that runs Python in the turn process itself and answers with what it leaves in `answer`."""
-    return wire.TurnRequest("t", "agent", "key", "session", source, [], "", "", [], 5, "probe")
 
 
 async def answer_of(pool: SandboxPool, confinement: Confinement, source: str) -> str:
     """Return what a probe answers."""
     async with pool.lease(confinement, session="s") as lease:
-        await lease.send(probe(source))
+        await lease.send(probe_request(source))
         done = await lease.receive()
         assert isinstance(done, wire.TurnDone), done
         return done.text
@@ -172,7 +167,7 @@ def test_zygote_that_dies_takes_its_turns_with_it(tmp_path: Path) -> None:
     async def scenario(pool: SandboxPool) -> None:
         confinement = simple_confinement(tmp_path / "a")
         async with pool.lease(confinement, session="s") as lease:
-            await lease.send(probe("import time; time.sleep(60)"))
+            await lease.send(probe_request("import time; time.sleep(60)"))
             (holder,) = named("cat")
             zygote = min(pid for pid in descendants(os.getpid()) if pid > holder)
             os.kill(zygote, signal.SIGKILL)

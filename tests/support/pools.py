@@ -29,6 +29,11 @@ def echo_request(text: str = "hello", turn_id: str = "t1") -> wire.TurnRequest:
     return wire.TurnRequest(turn_id, "agent", "key", "session", text, [], "", "", [], 5, "echo")
 
 
+def probe_request(source: str, narrowing: wire.Narrowing | None = None) -> wire.TurnRequest:
+    """Return a request that runs Python in the turn process itself and answers with what it leaves in `answer`."""
+    return wire.TurnRequest("t", "agent", "key", "session", source, [], "", "", [], 5, "probe", narrowing or wire.Narrowing())
+
+
 def run_pool(
     scenario: Callable[[SandboxPool], Awaitable[None]],
     backend: str = "trio",
