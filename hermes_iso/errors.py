@@ -80,4 +80,24 @@ class GatewayGoneError(HermesIsoError):
 
 
 class DeliveryError(HermesIsoError):
-    """An answer could not be handed to its adapter; it is not tried again, because it may have arrived."""
+    """An answer could not be handed to its adapter.
+
+    `again`: whether another try can help and can't bring it twice; `after`: in how many seconds.
+    """
+
+    def __init__(self, message: str, *, again: bool = False, after: float | None = None) -> None:
+        super().__init__(message)
+        self.again = again
+        self.after = after
+
+
+class InboxFullError(HermesIsoError):
+    """A message was not taken: its chat, or the gateway, has as many waiting as it may. `after`: seconds to wait."""
+
+    def __init__(self, message: str, after: float = 5.0) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class AttachmentError(HermesIsoError):
+    """A file that came with a message could not be had: one sentence for whoever sent it."""

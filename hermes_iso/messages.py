@@ -21,6 +21,21 @@ class ChatRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message: still on the platform, which knows it by `reference`.
+
+    name: as its sender spells it; never a path to anything. media_type: as the platform says. size: in bytes, None when it
+    does not say. kind: photo, document, voice, audio, video or another word of the platform.
+    """
+
+    kind: str
+    reference: str
+    name: str = ""
+    media_type: str = ""
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
     """A message in.
 
@@ -35,6 +50,7 @@ class Inbound:
     process_key: a name that the caller gives to what background processes belong to, where that outlives the session.
     turn_id: the turn's id, where the caller had to tell it before the turn; None lets the gateway make one.
     via: the agents through whose turns a message of platform `agent` came, the first one first; empty for all others.
+    attachments: files that came with it.
     """
 
     chat: ChatRef
@@ -50,6 +66,7 @@ class Inbound:
     process_key: str | None = None
     turn_id: str | None = None
     via: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
