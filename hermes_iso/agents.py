@@ -96,6 +96,8 @@ class Agent:
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
     python: the interpreter of an engine that has one of its own.
     egress: which hosts its turns may reach; without any it needs no door.
+    max_concurrent: how many of its turns may run at a time; None: as many as the gateway has places.
+    resume: whether a turn that had called a tool when the gateway ended is run again, or its chat told.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
     fallbacks: who answers at the model host, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
@@ -124,6 +126,8 @@ class Agent:
     persona_file: Path | None = None
     contacts: Contacts = Contacts()
     egress: EgressRules = field(default_factory=EgressRules)
+    max_concurrent: int | None = None
+    resume: Literal["tell", "rerun"] = "tell"
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""
