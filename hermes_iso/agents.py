@@ -96,7 +96,7 @@ class Agent:
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
     egress: which hosts its turns may reach; without any it needs no door.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
-    fallbacks: who answers at the model host, in this order, when `model` does not.
+    fallbacks: who answers, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
     personalities: the personas that a session may choose by name.
