@@ -99,7 +99,7 @@ class Agent:
     max_concurrent: how many of its turns may run at a time; None: as many as the gateway has places.
     resume: whether a turn that had called a tool when the gateway ended is run again, or its chat told.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
-    fallbacks: who answers at the model host, in this order, when `model` does not.
+    fallbacks: who answers, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
     personalities: the personas that a session may choose by name.

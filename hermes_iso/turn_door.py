@@ -12,8 +12,8 @@ from hermes_iso.broker.injection.hosts import InjectedHosts
 from hermes_iso.broker.model_host.answering import Answers
 from hermes_iso.broker.model_host.host import ModelHost
 from hermes_iso.broker.model_host.menu import Menu
-from hermes_iso.broker.model_host.upstream import Sender
 from hermes_iso.broker.own_hosts import OwnHosts, attach
+from hermes_iso.broker.upstream import Sender
 from hermes_iso.journal import TurnLog
 from hermes_iso.work import Work
 
