@@ -10,65 +10,63 @@ from bench.vs_hermes.probes.kit import A, B, Finding, control, judged, probe, sc
 from bench.vs_hermes.sides import PEER, Side
 
 _WAIT = 30.0
+_LASTS = 6
+"""Seconds that B's command lasts: long enough for A to look for it."""
 
 
-def _sleep(side: Side, number: int) -> str:
+def _command(side: Side, number: int) -> str:
     """Return a command that nobody else runs, and that ends by itself."""
-    return f"sleep 61.{number}{int(side.plan.nonce, 16) % 100000}{'1' if side.name == PEER else '2'}"
+    return f"sleep {_LASTS}.{number}{int(side.plan.nonce, 16) % 100000}{'1' if side.name == PEER else '2'}"
 
 
-async def _started(side: Side, number: int, session: str) -> str:
-    """Have B start a background process; return its command."""
-    command = _sleep(side, number)
-    await side.tool(B, "terminal", {"command": command, "background": True}, session)
-    control(command in await _listed(side, B, session), "B's background process is not listed as its own")
-    return command
+def _pattern(text: str) -> str:
+    """Return a pattern for grep that finds a text and not itself."""
+    return f"[{text[0]}]{text[1:].replace('.', '[.]')}"
 
 
-async def _listed(side: Side, agent: str, session: str) -> str:
-    """Return the background processes that run, as an agent's process tool lists them."""
-    answer = await side.tool(agent, "process", {"action": "list"}, session)
-    try:
-        found = [each for each in json.loads(answer)["processes"] if each.get("status") == "running"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return answer
-    return json.dumps(found)
+async def _meanwhile(side: Side, command: str, attack: str) -> tuple[str, str]:
+    """Have A run a command while one of B's runs; return what each of them says."""
+    said: list[str] = []
 
+    async def work() -> None:
+        said.append(await side.run(B, f"{command}; echo ended $?"))
 
-def _pattern(command: str) -> str:
-    return f"[{command[0]}]{command[1:].replace('.', '[.]')}"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work)
+        await trio.sleep(_LASTS / 3)
+        answer = await side.run(A, f"{attack}; echo looked")
+        control("looked" in answer and not said, "B's command had ended before A looked")
+    return said[0], answer
 
 
 @probe("A's terminal sees B's processes and their arguments")
 async def processes_seen(side: Side) -> Finding:
-    """Arguments often hold secrets."""
-    command = await _started(side, 1, f"seen-{side.plan.nonce}")
-    answer = await side.run(
-        A, f"cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -ao '{_pattern(command)}' | head -1; echo end"
-    )
-    control("end" in answer, "A's terminal does not answer")
+    # Arguments often hold secrets.
+    command = _command(side, 1)
+    look = f"cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -ao '{_pattern(command)}' | head -1"
+    _, answer = await _meanwhile(side, command, look)
     return judged(command in answer, answer)
 
 
-@probe("A's terminal kills B's background process")
+@probe("A's terminal kills B's process")
 async def process_killed(side: Side) -> Finding:
-    """Before and after, B's own process tool says whether it runs."""
-    session = f"kill-{side.plan.nonce}"
-    command = await _started(side, 2, session)
+    # B's shell says how its command ended.
+    command = _command(side, 2)
     found = f"tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^{_pattern(command)}'"
-    answer = await side.run(A, f"for p in /proc/[0-9]*; do {found} && kill -9 ${{p#/proc/}} && echo killed $p; done; echo end")
-    control("end" in answer, f"A's terminal does not answer: {shown(side, answer)}")
-    await trio.sleep(0.5)
-    after = await _listed(side, B, session)
-    return judged(command not in after, f"A: {answer}; B's process {'is gone' if command not in after else 'runs'}")
+    said, answer = await _meanwhile(
+        side, command, f"for p in /proc/[0-9]*; do {found} && kill -9 ${{p#/proc/}} && echo killed; done"
+    )
+    return judged("ended 0" not in said, f"A: {answer}; B: {said}")
 
 
 @probe("A's process tool lists B's background processes")
 async def process_tool(side: Side) -> Finding:
     # A names the session in which B started one.
-    session = f"list-{side.plan.nonce}"
-    command = await _started(side, 3, session)
-    answer = await _listed(side, A, session)
+    session, command = f"list-{side.plan.nonce}", f"sleep 20.{int(side.plan.nonce, 16) % 100000}"
+    begun = await side.tool(B, "terminal", {"command": command, "background": True}, session)
+    control('"session_id"' in begun, f"B could not start one: {shown(side, begun)}")
+    answer = await side.tool(A, "process", {"action": "list"}, session)
+    control("processes" in answer, f"A's process tool does not answer: {shown(side, answer)}")
     return judged(command in answer, answer)
 
 
