@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import trio
 
 from bench.vs_hermes.probes.kit import A, B, Finding, control, judged, probe, script, shown
