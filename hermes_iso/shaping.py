@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from hermes_iso.tools import TOOLS
-from hermes_iso_sandbox import Confinement, Narrowing
+from hermes_iso_sandbox import Confinement
+from hermes_iso_sandbox.wire import Narrowing
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,33 +2,31 @@
 
 from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 from hermes_iso_sandbox.errors import (
-    FloodError,
     GuestDiedError,
+    GuestError,
+    GuestTimeoutError,
     LimitError,
     ProtocolError,
     SandboxError,
-    SandboxTimeoutError,
     UnsupportedSandboxError,
 )
 from hermes_iso_sandbox.lease import Lease
 from hermes_iso_sandbox.pool import SandboxPool
 from hermes_iso_sandbox.sandbox import PoolLimits
-from hermes_iso_sandbox.wire import Narrowing
 
 __all__ = [
     "Bind",
     "Confinement",
     "DataFile",
-    "FloodError",
     "GuestDiedError",
+    "GuestError",
+    "GuestTimeoutError",
     "Lease",
     "LimitError",
     "Limits",
-    "Narrowing",
     "PoolLimits",
     "ProtocolError",
     "SandboxError",
     "SandboxPool",
-    "SandboxTimeoutError",
     "UnsupportedSandboxError",
 ]

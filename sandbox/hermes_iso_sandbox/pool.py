@@ -9,27 +9,38 @@ A changed Confinement of the same home makes a new sandbox; the old one takes no
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 from weakref import WeakValueDictionary
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectSendStream
 
+from hermes_iso_sandbox.call_wire import FunctionCall
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.door import ServeDoor, beside_door, close_door
 from hermes_iso_sandbox.errors import (
+    GuestTimeoutError,
     SandboxError,
-    SandboxTimeoutError,
 )
+from hermes_iso_sandbox.functions import pack, timed, values_of
 from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.lease import Lease, close
 from hermes_iso_sandbox.processes import Processes
+from hermes_iso_sandbox.running import Running, open_pipes
 from hermes_iso_sandbox.sandbox import DEFAULT, PoolLimits, Sandbox
+from hermes_iso_sandbox.stream import Stream
 from hermes_iso_sandbox.tree import Tree
+
+CALLS = "calls"
+"""The session of all functions: none of them starts background processes, so they share nothing."""
+NOT_OPEN = "The pool is not open: use it in `async with`."
+Sends: TypeAlias = MemoryObjectSendStream[Any]
 
 
 class _Making:
@@ -45,11 +56,20 @@ class SandboxPool:
     shared: frozenset[str] = frozenset()
     """What of the host is not kept out of all sandboxes; for the self-test of `hermes-iso prove` alone."""
 
-    def __init__(self, limits: PoolLimits = DEFAULT, *, uids: range = HOST_UIDS, serve_door: ServeDoor = close_door) -> None:
-        """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user.
+    def __init__(
+        self,
+        confinement: Confinement | None = None,
+        *,
+        limits: PoolLimits = DEFAULT,
+        uids: range = HOST_UIDS,
+        serve_door: ServeDoor = close_door,
+    ) -> None:
+        """confinement: of the functions and programs of `run`, `stream` and `exec`; a pool that only leases needs none.
 
+        uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user.
         serve_door: serves the doors of commands and background processes; a turn's is taken from its lease.
         """
+        self._own = confinement and replace(confinement, keep_stderr=True)
         self._limits = limits
         self._uids = uids
         self._serve_door = serve_door
@@ -94,16 +114,78 @@ class SandboxPool:
             kept.leases += 1
             try:
                 forked, stream = await sandbox.take(kept)
+                if forked.stderr:
+                    self._start(forked.stderr.collect)
                 try:
                     with sandbox.watch.over(forked):
                         yield Lease(forked, stream, Processes(kept, forked), has_door=confinement.door)
                 finally:
                     await sandbox.zygote.kill(forked)
-                    await close(stream)
+                    await close(forked, stream)
             finally:
                 kept.leases -= 1
         if not sandbox.retired:
             self._start(sandbox.refill)
+
+    async def run(self, function: Callable[..., Any], /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a function by value in a fresh process of the pool's own confinement, and return what it returns, as data.
+
+        Data is None, bool, int, float, str, bytes, lists and mappings of these; tuples and dataclasses come back as lists and
+        mappings. Of a generator the last value is None: see `stream`. On leaving, everything that it started is dead.
+        Raises GuestError for what it raises, GuestTimeoutError after `timeout` seconds, GuestDiedError, LimitError,
+        SandboxError for what can't be sent.
+        """
+        call = pack(function, args, kwargs)
+        with timed(timeout, "The function"):
+            async with self._called(call) as values:
+                async for ended, value in values:
+                    if ended:
+                        return value
+        raise AssertionError("a call ends with a value or an error")
+
+    def stream(self, function: Callable[..., Any], /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Stream:
+        """Call a generator function as `run` does; return what it yields as an asynchronous iterator, which raises as `run`."""
+        call = pack(function, args, kwargs)
+        send, receive = anyio.create_memory_object_stream[Any](0)
+        stream = Stream(receive)
+        self._start(self._feed, stream, send, call, timeout)
+        return stream
+
+    async def exec(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float | None = None) -> Running:
+        """Start a program in the pool's own confinement, with pipes for its streams. Use what it returns in `async with`."""
+        ours, theirs = open_pipes()
+        running = Running(ours)
+        self._start(self._run, running, argv, theirs, env or {}, timeout)
+        await anyio.lowlevel.checkpoint()
+        return running
+
+    @contextlib.asynccontextmanager
+    async def _called(self, call: Sequence[FunctionCall]) -> AsyncIterator[AsyncIterator[tuple[bool, Any]]]:
+        """Lease a process of the pool's own confinement and make a call in it."""
+        async with self.lease(self._confined(), session=CALLS) as lease, contextlib.aclosing(values_of(lease, call)) as values:
+            yield values
+
+    async def _feed(self, stream: Stream, send: Sends, call: Sequence[FunctionCall], timeout: float | None) -> None:
+        """Make a call and hand what it yields to a stream, whatever becomes of either."""
+        async with stream.filled(send):
+            with timed(timeout, "The function"):
+                async with self._called(call) as values:
+                    async for ended, value in values:
+                        if not ended:
+                            await send.send(value)
+
+    async def _run(
+        self, running: Running, argv: Sequence[str], stdio: tuple[int, int, int], env: Mapping[str, str], timeout: float | None
+    ) -> None:
+        """Run a program on its ends of the pipes."""
+        with running.watched(stdio) as ended:
+            ended(await self.run_command(self._confined(), argv, stdio=stdio, env=env, timeout=timeout))
+
+    def _confined(self) -> Confinement:
+        """Return the pool's own confinement."""
+        if self._own is None:
+            raise SandboxError("This pool has no confinement of its own: make it as SandboxPool(Confinement(home=...)).")
+        return self._own
 
     async def run_command(
         self,
@@ -116,7 +198,7 @@ class SandboxPool:
     ) -> int:
         """Run a command on these descriptors in exactly the sandbox that a turn gets; return its status as a shell shows it.
 
-        Raises SandboxTimeoutError after `timeout` seconds. Cancelling kills it.
+        Raises GuestTimeoutError after `timeout` seconds. Cancelling kills it.
         """
         async with self._sandbox(confinement) as sandbox:
             forked, channel = await sandbox.zygote.fork_command(argv, stdio=stdio, cwd=None, env=env or {})
@@ -128,7 +210,7 @@ class SandboxPool:
                 timed_out = not forked.gone.is_set()
                 await sandbox.zygote.kill(forked)
         if timed_out:
-            raise SandboxTimeoutError(f"The command ran longer than {timeout:g} s and was ended.")
+            raise GuestTimeoutError(f"The command ran longer than {timeout:g} s and was ended.")
         if forked.status is None:
             raise SandboxError("The sandbox ended while the command ran.")
         return forked.status
@@ -186,7 +268,7 @@ class SandboxPool:
     async def _make(self, confinement: Confinement) -> Sandbox:
         """Start a sandbox, retiring older ones of the same home and the least recently used idle ones beyond the bound."""
         if self._tree is None or self._tasks is None:
-            raise SandboxError("The pool is not open: use it in `async with`.")
+            raise SandboxError(NOT_OPEN)
         if (other := self._sandboxes.get(confinement.home)) is not None:
             await self._retire(other)
         idle = [each for each in self._sandboxes.values() if each.idle]
@@ -217,7 +299,8 @@ class SandboxPool:
         if self._sandboxes.get(home) is sandbox:
             del self._sandboxes[home]
 
-    def _start(self, function: Any) -> None:
+    def _start(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
         """Run something in the pool's own task group."""
-        assert self._tasks is not None
-        self._tasks.start_soon(function)
+        if self._tasks is None:
+            raise SandboxError(NOT_OPEN)
+        self._tasks.start_soon(function, *args)

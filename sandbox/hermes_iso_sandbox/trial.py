@@ -23,7 +23,7 @@ async def try_sandbox() -> Check:
     try:
         with tempfile.TemporaryDirectory(prefix="hermes-iso-trial-") as home, anyio.fail_after(TIMEOUT):
             confinement = Confinement(home=Path(home).resolve(), cwd="/home/agent", env=(("PATH", "/usr/bin:/bin"),))
-            async with SandboxPool(PoolLimits(spares=0)) as pool, pool.lease(confinement, session="trial") as lease:
+            async with SandboxPool(limits=PoolLimits(spares=0)) as pool, pool.lease(confinement, session="trial") as lease:
                 await lease.send(_REQUEST)
                 answer = await lease.receive()
                 hidden = pool.interpreter_hidden

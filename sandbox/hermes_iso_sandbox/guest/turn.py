@@ -8,7 +8,9 @@ import socket
 from collections.abc import Callable, Sequence
 
 from hermes_iso_sandbox import wire
+from hermes_iso_sandbox.call_wire import FunctionCall
 from hermes_iso_sandbox.guest.engines import TurnFault, echo, hooks, native, probe
+from hermes_iso_sandbox.guest.function import serve_function
 from hermes_iso_sandbox.guest.link import Link, LinkClosed
 from hermes_iso_sandbox.guest.narrow import narrow
 
@@ -37,13 +39,20 @@ def rehearse() -> None:
 
 
 def serve_turn(sock: socket.socket, cwd: str, own_env: dict[str, str], writable: Sequence[str]) -> None:
-    """Take exactly one turn. Returns when the answer is on its way or when nobody waits for it any more.
+    """Take exactly one turn, or make one call of a function.
+
+    Returns when the answer is on its way or when nobody waits for it any more.
 
     writable: the places where this process may write so far, from which the request can take some away.
     """
     link = Link(sock)
     try:
         request = link.receive()
+        if isinstance(request, FunctionCall):
+            os.environ.update(own_env)
+            os.chdir(cwd)
+            serve_function(request, link)
+            return
         if not isinstance(request, wire.TurnRequest):
             return
         try:
