@@ -1,7 +1,7 @@
 """Stream: the values that a function yields in its sandbox, as they come.
 
-The call lives in a task of the pool and not in the generator that a caller iterates over: a lease holds cancel scopes, and those
-must not stay open across the steps of somebody else's loop.
+The call lives in a task of the pool and not in the generator that a caller iterates over: a lease holds cancel scopes, and
+those must not stay open across the steps of somebody else's loop.
 """
 
 from __future__ import annotations
