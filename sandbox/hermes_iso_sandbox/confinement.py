@@ -77,6 +77,8 @@ class Confinement:
     uid: the host uid that a root gateway has to run this sandbox as, for homes whose file system can't map owners; the
     directories belong to it already. None: one of the pool's own, through id-mapped mounts. An ordinary user's counts always.
     python: the interpreter on the host that the guest runs on; None is the one that runs the gateway.
+    engine: what is warmed up beside the guest, from the virtual environment that `python` belongs to; empty: nothing.
+    engine_settings: what a waiting turn process makes its engine ready by, as that engine has it; no secret.
     execute: whether a turn, command or background process may start programs; without it every execve is refused.
     door: whether turns, commands and background processes have a way out: a listener of their own that the host serves.
     keep_stderr: whether the end of what a turn process writes to its stderr is kept, for the error when it dies.
@@ -93,6 +95,8 @@ class Confinement:
     cwd: str = ""
     uid: int | None = None
     python: str | None = None
+    engine: str = ""
+    engine_settings: str = ""
     limits: Limits = Limits()
     background_timeout: float = 3600.0
     execute: bool = True

@@ -29,6 +29,8 @@ def turn_settings(confinement: Confinement, plan: Plan, limits: Mapping[str, int
         "execute": confinement.execute,
         "door": confinement.door,
         "keep_stderr": confinement.keep_stderr,
+        "engine": confinement.engine,
+        "engine_settings": confinement.engine_settings,
         "without": sorted(confinement.without),
     }
 

@@ -16,7 +16,7 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 
 class Stream(AsyncIterator[Any]):
-    """Iterate over it with `async for`. The function waits when nobody takes its values; `aclose`, or leaving `async with`, ends it."""
+    """Iterate over it with `async for`; leaving `async with` ends the call. It waits when nobody takes its values."""
 
     def __init__(self, values: ObjectReceiveStream[Any]) -> None:
         self._values = values
@@ -50,7 +50,7 @@ class Stream(AsyncIterator[Any]):
             with self._scope:
                 async with values:
                     yield
-        except Exception as error:  # it is the caller's: raised by the next step of the iteration
+        except Exception as error:  # noqa: BLE001  # it is the caller's: raised by the next step of the iteration
             self._error = error
         finally:
             self._ended.set()

@@ -15,6 +15,7 @@ import anyio
 import pytest
 
 from hermes_iso_sandbox import Confinement, GuestDiedError, GuestError, GuestTimeoutError, SandboxError, SandboxPool
+from hermes_iso_sandbox.stream import Stream
 
 pytestmark = pytest.mark.sandbox
 BACKENDS = pytest.mark.parametrize("backend", ["trio", "asyncio"])
@@ -29,6 +30,17 @@ def with_pool(scenario: Any, home: Path, backend: str = "trio") -> None:
             await scenario(pool)
 
     anyio.run(main, backend=backend)
+
+
+def call_itself() -> None:
+    """Never come to an end."""
+    call_itself()
+
+
+async def gather(stream: Stream, got: list[Any]) -> None:
+    """Add what a stream yields to a list."""
+    async for value in stream:
+        got.append(value)  # noqa: PERF401  # what came before an error counts
 
 
 def count_up(most: int) -> Iterator[int]:
@@ -78,9 +90,9 @@ def test_what_a_function_raises_comes_back_as_text(tmp_path: Path):
         assert "in fail" in caught.value.traceback
         for function, kind in (
             (lambda: sys.exit(3), "SystemExit"),
-            (lambda: object(), "NotDataError"),
+            (object, "NotDataError"),
             (lambda: __import__("no_such_module"), "ModuleNotFoundError"),
-            (lambda: (lambda f: f(f))(lambda f: f(f)), "RecursionError"),
+            (call_itself, "RecursionError"),
         ):
             with pytest.raises(GuestError) as caught:
                 await pool.run(function)
@@ -152,14 +164,12 @@ def test_generator_is_a_stream(tmp_path: Path, backend: str):
             async for value in stream:
                 if value == 100:
                     break
-        got = []
+        got: list[Any] = []
         with pytest.raises(GuestError, match="late"):
-            async for value in pool.stream(fail_late):
-                got.append(value)
+            await gather(pool.stream(fail_late), got)
         assert got == [1]
         with pytest.raises(GuestTimeoutError):
-            async for value in pool.stream(lambda: iter(lambda: time.sleep(60), 1), timeout=0.3):
-                got.append(value)
+            await gather(pool.stream(lambda: iter(lambda: time.sleep(60), 1), timeout=0.3), got)
         assert pool.statistics()["leases"] == 0
 
     with_pool(scenario, tmp_path / "home", backend)
