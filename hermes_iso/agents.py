@@ -14,8 +14,7 @@ from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
 from hermes_iso.profiles import Profile
 from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
-from hermes_iso_sandbox import Confinement
-from hermes_iso_sandbox.wire import Narrowing
+from hermes_iso_sandbox import Confinement, Narrowing
 
 ApiMode = Literal["chat_completions", "anthropic_messages", "offline"]
 """How a provider is spoken to; `offline` is the built-in model, which is not spoken to at all."""

@@ -9,8 +9,7 @@ from hermes_iso.agents import Agent
 from hermes_iso.profiles import AGENT_DIRECTORIES
 from hermes_iso.shaping import shaped
 from hermes_iso.tools import KNOWN_TOOLS, TOOLS
-from hermes_iso_sandbox import Bind, Confinement
-from hermes_iso_sandbox.wire import Narrowing
+from hermes_iso_sandbox import Bind, Confinement, Narrowing
 
 JsonObject = dict[str, Any]
 

@@ -10,8 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from hermes_iso.engines import ALL_TOOLS
-from hermes_iso_sandbox import Confinement
-from hermes_iso_sandbox.wire import Narrowing
+from hermes_iso_sandbox import Confinement, Narrowing
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -41,7 +43,8 @@ def pack(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
     """Return a call by value, in pieces. Raise SandboxError for what can't be sent."""
     name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
-        pickled = cloudpickle.dumps((function, tuple(args), dict(kwargs)))
+        with _by_value([function, *args, *kwargs.values()]):
+            pickled = cloudpickle.dumps((function, tuple(args), dict(kwargs)))
     except MemoryError:
         raise SandboxError(f"{name} can't be sent: no memory is left to pickle it and its arguments.") from None
     except Exception as error:  # whatever the objects' own code raises
@@ -56,6 +59,29 @@ def pack(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str,
         )
     starts = range(0, len(pickled), PIECE)
     return [FunctionCall(base64.b64encode(pickled[start : start + PIECE]).decode(), start != starts[-1]) for start in starts]
+
+
+@contextlib.contextmanager
+def _by_value(values: Iterable[Any]) -> Iterator[None]:
+    """Have cloudpickle take along what is defined in the modules of these values: a sandbox can't import them.
+
+    Its register is one for the process, so what is added is taken out again. The standard library is there inside.
+    """
+    with contextlib.ExitStack() as added:
+        for name in {_package(value) for value in values} - sys.stdlib_module_names:
+            module = sys.modules.get(name)
+            if module is not None and name not in cloudpickle.list_registry_pickle_by_value():
+                cloudpickle.register_pickle_by_value(module)
+                added.callback(cloudpickle.unregister_pickle_by_value, module)
+        yield
+
+
+def _package(value: Any) -> str:
+    """Return the name of the package that defines a function, or the class of an object."""
+    if isinstance(value, partial):
+        return _package(value.func)
+    module = getattr(value if callable(value) else type(value), "__module__", None) or type(value).__module__
+    return str(module).partition(".")[0]
 
 
 async def values_of(lease: Lease, call: Sequence[FunctionCall]) -> AsyncGenerator[tuple[bool, Any], None]:

@@ -1,4 +1,4 @@
-"""SandboxPool: every sandbox of the gateway, and the one way to a turn process, `lease()`.
+"""LeasingPool: every sandbox of a host, and the one way to a turn process, `lease()`.
 
 A sandbox is pinned to one Confinement for its whole life. The pool makes it when it is first needed, keeps a forked turn
 process waiting in it, gives that out exactly once, and forks the next after the reply. When a lease ends, however it ends,
@@ -10,37 +10,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectSendStream
 
-from hermes_iso_sandbox.call_wire import FunctionCall
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.door import ServeDoor, beside_door, close_door
 from hermes_iso_sandbox.errors import (
     GuestTimeoutError,
     SandboxError,
 )
-from hermes_iso_sandbox.functions import pack, timed, values_of
 from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.lease import Lease, close
 from hermes_iso_sandbox.processes import Processes
-from hermes_iso_sandbox.running import Running, open_pipes
 from hermes_iso_sandbox.sandbox import DEFAULT, PoolLimits, Sandbox
-from hermes_iso_sandbox.stream import Stream
 from hermes_iso_sandbox.tree import Tree
 
-CALLS = "calls"
-"""The session of all functions: none of them starts background processes, so they share nothing."""
 NOT_OPEN = "The pool is not open: use it in `async with`."
-Sends: TypeAlias = MemoryObjectSendStream[Any]
 
 
 class _Making:
@@ -50,7 +41,7 @@ class _Making:
         self.lock = anyio.Lock()
 
 
-class SandboxPool:
+class LeasingPool:
     """Every sandbox, made when needed and ended on leaving `async with`. Safe for any number of concurrent tasks."""
 
     shared: frozenset[str] = frozenset()
@@ -58,18 +49,15 @@ class SandboxPool:
 
     def __init__(
         self,
-        confinement: Confinement | None = None,
         *,
         limits: PoolLimits = DEFAULT,
         uids: range = HOST_UIDS,
         serve_door: ServeDoor = close_door,
     ) -> None:
-        """confinement: of the functions and programs of `run`, `stream` and `exec`; a pool that only leases needs none.
+        """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user.
 
-        uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user.
         serve_door: serves the doors of commands and background processes; a turn's is taken from its lease.
         """
-        self._own = confinement and replace(confinement, keep_stderr=True)
         self._limits = limits
         self._uids = uids
         self._serve_door = serve_door
@@ -115,7 +103,7 @@ class SandboxPool:
             try:
                 forked, stream = await sandbox.take(kept)
                 if forked.stderr:
-                    self._start(forked.stderr.collect)
+                    self.start(forked.stderr.collect)
                 try:
                     with sandbox.watch.over(forked):
                         yield Lease(forked, stream, Processes(kept, forked), has_door=confinement.door)
@@ -125,67 +113,7 @@ class SandboxPool:
             finally:
                 kept.leases -= 1
         if not sandbox.retired:
-            self._start(sandbox.refill)
-
-    async def run(self, function: Callable[..., Any], /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
-        """Call a function by value in a fresh process of the pool's own confinement, and return what it returns, as data.
-
-        Data is None, bool, int, float, str, bytes, lists and mappings of these; tuples and dataclasses come back as lists and
-        mappings. Of a generator the last value is None: see `stream`. On leaving, everything that it started is dead.
-        Raises GuestError for what it raises, GuestTimeoutError after `timeout` seconds, GuestDiedError, LimitError,
-        SandboxError for what can't be sent.
-        """
-        call = pack(function, args, kwargs)
-        with timed(timeout, "The function"):
-            async with self._called(call) as values:
-                async for ended, value in values:
-                    if ended:
-                        return value
-        raise AssertionError("a call ends with a value or an error")
-
-    def stream(self, function: Callable[..., Any], /, *args: Any, timeout: float | None = None, **kwargs: Any) -> Stream:
-        """Call a generator function as `run` does; return what it yields as an asynchronous iterator, which raises as `run`."""
-        call = pack(function, args, kwargs)
-        send, receive = anyio.create_memory_object_stream[Any](0)
-        stream = Stream(receive)
-        self._start(self._feed, stream, send, call, timeout)
-        return stream
-
-    async def exec(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, timeout: float | None = None) -> Running:
-        """Start a program in the pool's own confinement, with pipes for its streams. Use what it returns in `async with`."""
-        ours, theirs = open_pipes()
-        running = Running(ours)
-        self._start(self._run, running, argv, theirs, env or {}, timeout)
-        await anyio.lowlevel.checkpoint()
-        return running
-
-    @contextlib.asynccontextmanager
-    async def _called(self, call: Sequence[FunctionCall]) -> AsyncIterator[AsyncIterator[tuple[bool, Any]]]:
-        """Lease a process of the pool's own confinement and make a call in it."""
-        async with self.lease(self._confined(), session=CALLS) as lease, contextlib.aclosing(values_of(lease, call)) as values:
-            yield values
-
-    async def _feed(self, stream: Stream, send: Sends, call: Sequence[FunctionCall], timeout: float | None) -> None:
-        """Make a call and hand what it yields to a stream, whatever becomes of either."""
-        async with stream.filled(send):
-            with timed(timeout, "The function"):
-                async with self._called(call) as values:
-                    async for ended, value in values:
-                        if not ended:
-                            await send.send(value)
-
-    async def _run(
-        self, running: Running, argv: Sequence[str], stdio: tuple[int, int, int], env: Mapping[str, str], timeout: float | None
-    ) -> None:
-        """Run a program on its ends of the pipes."""
-        with running.watched(stdio) as ended:
-            ended(await self.run_command(self._confined(), argv, stdio=stdio, env=env, timeout=timeout))
-
-    def _confined(self) -> Confinement:
-        """Return the pool's own confinement."""
-        if self._own is None:
-            raise SandboxError("This pool has no confinement of its own: make it as SandboxPool(Confinement(home=...)).")
-        return self._own
+            self.start(sandbox.refill)
 
     async def run_command(
         self,
@@ -299,7 +227,7 @@ class SandboxPool:
         if self._sandboxes.get(home) is sandbox:
             del self._sandboxes[home]
 
-    def _start(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
+    def start(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
         """Run something in the pool's own task group."""
         if self._tasks is None:
             raise SandboxError(NOT_OPEN)

@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 
 class Stream(AsyncIterator[Any]):
     """Iterate over it with `async for`; leaving `async with` ends the call. It waits when nobody takes its values."""
 
-    def __init__(self, values: ObjectReceiveStream[Any]) -> None:
+    def __init__(self, values: MemoryObjectReceiveStream[Any]) -> None:
         self._values = values
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
@@ -38,13 +38,14 @@ class Stream(AsyncIterator[Any]):
             return await self._values.receive()
         except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
             await self._ended.wait()
+            self._values.close()
             if self._error is not None:
                 error, self._error = self._error, None
                 raise error from None
             raise StopAsyncIteration from None
 
     @contextlib.asynccontextmanager
-    async def filled(self, values: ObjectSendStream[Any]) -> AsyncIterator[None]:
+    async def filled(self, values: MemoryObjectSendStream[Any]) -> AsyncIterator[None]:
         """Hold the call in the body, which sends its values, and keep what ends it for whoever asks for the next one."""
         try:
             with self._scope:
@@ -58,5 +59,6 @@ class Stream(AsyncIterator[Any]):
     async def aclose(self) -> None:
         """End the call; returns when every process of it is dead, whatever cancels us."""
         self._scope.cancel()
+        self._values.close()
         with anyio.CancelScope(shield=True):
             await self._ended.wait()

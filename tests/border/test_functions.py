@@ -218,7 +218,7 @@ def test_pool_without_a_confinement_says_what_is_missing():
 
     anyio.run(main, backend="trio")
     with pytest.raises(SandboxError, match="async with"):
-        SandboxPool(Confinement(home=Path("/nowhere"))).stream(len, "")
+        anyio.run(SandboxPool(Confinement(home=Path("nowhere"))).run, len)
 
 
 def test_many_calls_leave_nothing_behind(tmp_path: Path):

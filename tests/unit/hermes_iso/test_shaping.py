@@ -10,8 +10,7 @@ from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso.profiles import AGENT_DIRECTORIES, Profile
 from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
 from hermes_iso.tools import TOOLS
-from hermes_iso_sandbox import Bind
-from hermes_iso_sandbox.wire import Narrowing
+from hermes_iso_sandbox import Bind, Narrowing
 from tests.support.line import make_agent
 
 EXECUTING = {"terminal", "process", "execute_code"}
