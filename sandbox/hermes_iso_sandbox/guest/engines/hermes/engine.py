@@ -7,8 +7,10 @@ starts; and the tools that this turn is not granted are taken out before the mod
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from hermes_iso_sandbox.guest.engines.hermes import history
 from hermes_iso_sandbox.guest.engines.hermes.extensions import load_plugins, start_servers
 from hermes_iso_sandbox.guest.engines.hermes.grants import enforce
 from hermes_iso_sandbox.guest.engines.hermes.showing import Showing
-from hermes_iso_sandbox.guest.engines.hermes.state import make_room
+from hermes_iso_sandbox.guest.engines.hermes.state import check_writable, make_room
 from hermes_iso_sandbox.guest.engines.hermes.talk import Talk
 from hermes_iso_sandbox.guest.link import Link
 
@@ -43,25 +45,29 @@ class HermesEngine:
 
     def __init__(self, settings: str, proxies: dict[str, str]) -> None:
         self._settings: JsonObject = json.loads(settings)
-        self._fault: TurnFault | None = None
         os.environ["TERMINAL_CWD"] = os.getcwd()
-        try:
-            make_room()
-            self._config: JsonObject = import_module("hermes_cli.config").load_config()
-            load_plugins(self._config)
-            self._database = import_module("hermes_state").SessionDB()
-            self._agent = self._make_agent(self._settings["model"], self._settings["api_mode"])
-            _pause_logging()
-        except Exception as error:
-            self._fault = _fault_of(error)
+        self._ready = False
+        with contextlib.suppress(Exception):  # it is tried again, and told, when there is somebody to tell
+            self._make_ready()
+        _pause_logging()
         os.environ.update(proxies)
+
+    def _make_ready(self) -> None:
+        """Make what belongs to no session."""
+        make_room()
+        self._config: JsonObject = import_module("hermes_cli.config").load_config()
+        load_plugins(self._config)
+        self._database = import_module("hermes_state").SessionDB()
+        self._agent = self._make_agent(self._settings["model"], self._settings["api_mode"])
+        self._ready = True
 
     def take_turn(self, request: wire.TurnRequest, link: Link) -> wire.TurnDone:
         """Answer one request. Raises TurnFault when the turn can't be finished."""
-        if self._fault is not None:
-            raise self._fault
         talk = Talk(link)
         try:
+            if not self._ready:
+                self._make_ready()
+            check_writable(os.environ["HERMES_HOME"])
             _resume_logging()
             session_id, messages = self._open_session(request)
             self._fit(request, session_id)
@@ -172,5 +178,8 @@ def _resume_logging() -> None:
 
 def _fault_of(error: Exception) -> TurnFault:
     """Return one sentence for what hermes-agent raised."""
+    if isinstance(error, sqlite3.DatabaseError):
+        sentence = f"hermes-agent can't use this agent's state.db ({error}): restore it from a backup, or move it away."
+        return TurnFault("engine", sentence)
     sentence = " ".join(str(error).split())[:400] or "it did not say why"
     return TurnFault("engine", f"hermes-agent could not take this turn: {type(error).__name__}: {sentence}")
