@@ -21,7 +21,7 @@ from hermes_iso.config.agent_shapes import (
 from hermes_iso.config.egress_shapes import AgentEgressShape, EgressRuleShape, EgressShape
 from hermes_iso.config.hermes_shapes import HermesAgentShape, HermesKeys, ModelShape, TerminalShape
 from hermes_iso.config.problems import ProblemList, possible
-from hermes_iso.config.root_shapes import ApiExtraShape, ApiKeyShape, GatewayShape, OurKeys, SubagentShape
+from hermes_iso.config.root_shapes import ApiExtraShape, ApiKeyShape, GatewayShape, InboxShape, OurKeys, SubagentShape
 from hermes_iso.config.route_shapes import BindingShape, MatchShape, ProfileRouteShape, RouteShape
 from hermes_iso.config.shapes import GAP, PART_BYTES, PATH_BYTES, Shape
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
@@ -51,6 +51,7 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("bindings", "*"), BindingShape),
     (("gateway", "profile_routes", "*"), ProfileRouteShape),
     (("gateway",), GatewayShape),
+    (("gateway", "inbox"), InboxShape),
     ((), HermesKeys),
     (("model",), ModelShape),
     (("terminal",), TerminalShape),
