@@ -14,7 +14,7 @@ from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso.relays import Relay, one_at_a_time
 from hermes_iso.sessions import Turn
 from hermes_iso.slots import FREE_SLOT, FreeSlot
-from hermes_iso.tools import TOOLS, ToolSpec
+from hermes_iso.tool_spec import ToolSpec
 from hermes_iso_sandbox import wire
 
 
@@ -113,7 +113,7 @@ class Work:
     @property
     def may_go_out(self) -> bool:
         """Whether it is granted a tool that could use its agent's door."""
-        return any(tool.executes for tool in self.tools)
+        return any(tool.executes for tool in self.tools) or self.agent.engine == "hermes"
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""
@@ -130,8 +130,15 @@ class Work:
             tools=[tool.name for tool in self.tools],
             max_iterations=agent.max_iterations,
             engine=agent.engine,
+            facts=self._facts(),
             narrowing=agent.narrowing(tool.name for tool in self.tools),
         )
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what an engine of its own is told besides: where the message came from, and whether its session is kept."""
+        if self.agent.engine == "native":
+            return {}
+        return {"platform": self.turn.route.reply_to.platform, "stored": self.turn.row is not None}
 
     def process_environment(self) -> dict[str, str]:
         """Return what tells a background process whose it is."""
@@ -145,4 +152,4 @@ class Work:
 
 def _granted(turn: Turn, agent: Agent, policy: ToolPolicy) -> tuple[ToolSpec, ...]:
     """Return the tools of a turn."""
-    return tuple(TOOLS[name] for name in policy.grant(agent.offered, turn.route.reply_to.platform))
+    return tuple(agent.tools[name] for name in policy.grant(agent.offered, turn.route.reply_to.platform))

@@ -100,7 +100,7 @@ class AgentShape(Shape):
     provider: str | None = None
     personality: str | None = None
     home_dir: PathText | None = None
-    engine: Literal["native"] = "native"
+    engine: Literal["native", "hermes"] = "native"
     max_concurrent: Annotated[int | None, Field(ge=1, le=10_000)] = None
     resume: Literal["tell", "rerun"] = "tell"
     admins: Texts = Field(default_factory=list)
