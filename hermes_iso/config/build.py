@@ -84,6 +84,8 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         command_rules=command_rules(document, problems=problems),
         hook_timeout=home_map.ours.gateway.hook_timeout,
         host_uids=home_map.ours.gateway.host_uids,
+        inbox=home_map.ours.gateway.inbox.settings(),
+        max_concurrent=home_map.ours.max_concurrent_sessions,
         reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
     )
