@@ -109,7 +109,7 @@ class Agent:
     persona: str
     policy: ToolPolicy
     profile: Profile
-    engine: Literal["native"] = "native"
+    engine: Literal["native", "hermes"] = "native"
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90

@@ -24,8 +24,10 @@ from hermes_iso.owners import fixed_uid
 from hermes_iso_sandbox.identity import fixed
 
 
-def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
+def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[str, str]) -> Config:
     """Return the Config; problems are noted in the map, and the value only counts when there are none.
+
+    broken: agents that are not served because their own files are wrong, with the reason.
 
     Raises UsageError when the record of an agent's former owners can't be read.
     """
@@ -34,7 +36,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     root = read_source(MAIN, root_home, document=document, problems=problems)
     home_map.find(_multiplexed_by_environment(root, environ))
     default = home_map.default_agent()
-    served, not_served = _without_live_gateways(home_map, home_map.served(default))
+    served, not_served = _without_live_gateways(home_map, home_map.served(default), broken)
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
@@ -106,12 +108,15 @@ def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> boo
     return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}.get(word)
 
 
-def _without_live_gateways(home_map: HomeMap, served: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Split off the agents whose home a Hermes gateway holds; one on the root home that multiplexes holds them all."""
+def _without_live_gateways(home_map: HomeMap, served: list[str], broken: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Split off the agents whose home a Hermes gateway holds; one on the root home that multiplexes holds them all.
+
+    So are those that are broken.
+    """
     homes = home_map.homes
     held = {name: live_gateway(homes[name], name) for name in served}
     everybody = live_gateway(homes[MAIN], MAIN) if home_map.multiplexed else ""
-    reasons = {name: reason or everybody for name, reason in held.items()}
+    reasons = {name: broken.get(name) or reason or everybody for name, reason in held.items()}
     return [name for name in served if not reasons[name]], {name: reason for name, reason in reasons.items() if reason}
 
 

@@ -163,7 +163,7 @@ def _unquoted(document: Document, path: KeyPath, kind: str) -> str:
     return f"is nothing, because YAML reads a bare ~ so; write it in quotes: {written}"
 
 
-_LATER = {"engine": ("hermes",), "isolation": ("process", "interpreter")}
+_LATER = {"isolation": ("process", "interpreter")}
 """Values that a later version has."""
 _BOUNDS = {
     "greater_than": "more than",
