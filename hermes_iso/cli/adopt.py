@@ -14,7 +14,7 @@ from hermes_iso.errors import UsageError
 from hermes_iso.hermes import adoption, report
 from hermes_iso.hermes.gitconfig import is_wanted, offered
 from hermes_iso.hermes.in_use import live_gateways
-from hermes_iso.hermes.plan import Plan, make_plan
+from hermes_iso.hermes.plan import Plan, engine_package, make_plan
 from hermes_iso.hermes.survey import survey
 
 
@@ -39,7 +39,7 @@ def adopt(
     where = find_home(home)
     if undo:
         return _undo(where, yes)
-    plan = make_plan(where, os.environ, _engine_python())
+    plan = make_plan(where, os.environ, engine_package(where, _engine_python()))
     return _check(plan, as_json) if check else _adopt(plan, yes)
 
 
@@ -74,7 +74,7 @@ def _adopt(plan: Plan, yes: bool) -> int:
             say(f"{each.agent}: {reason}")
     content = _gitconfig(plan)
     if not plan.new:
-        adoption.adopt(plan.home, adoption.Wish(os.environ, _engine_python()))
+        adoption.adopt(plan.home, adoption.Wish(os.environ, plan.package))
         print(f"Adopted already: {', '.join(each.agent for each in plan.wanted)}.")
         return 0
     print(
@@ -87,7 +87,7 @@ def _adopt(plan: Plan, yes: bool) -> int:
         say(f"warning: {warning}")
     print(f"What that means in full: hermes-iso adopt --check --home {plan.home}")
     confirm(yes)
-    done = adoption.adopt(plan.home, adoption.Wish(os.environ, _engine_python(), content))
+    done = adoption.adopt(plan.home, adoption.Wish(os.environ, plan.package, content))
     print(f"Adopted: {', '.join(each.agent for each in done.new)}. Back again: hermes-iso adopt --undo --home {plan.home}")
     return 0
 

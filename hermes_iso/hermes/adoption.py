@@ -17,6 +17,7 @@ from hermes_iso.errors import ConfigError, UsageError
 from hermes_iso.hermes import config_lines
 from hermes_iso.hermes.in_use import check_unused
 from hermes_iso.hermes.manifest import AgentRecord, Manifest, manifest_path, read_manifest, write_manifest
+from hermes_iso.hermes.package import Package
 from hermes_iso.hermes.plan import Plan, make_plan
 from hermes_iso.hermes.taking import give_back, give_back_complaints, record_of, set_times, take, times_of
 from hermes_iso.home_lock import hold_home, leave_nothing
@@ -27,18 +28,18 @@ class Wish:
     """What adopting asks for beside the home: the names of the environment, the engine, and what git config to copy."""
 
     environ: Mapping[str, str] = field(repr=False)
-    python: Path
+    package: Package
     gitconfig: bytes = b""
 
 
 def adopt(home: Path, wish: Wish) -> Plan:
     """Take over every agent of a home that can be; return what was planned. Raises UsageError, ConfigError, HomeBusyError."""
     home = Path(os.path.realpath(home))
-    first = make_plan(home, wish.environ, wish.python)
+    first = make_plan(home, wish.environ, wish.package)
     times = {each.agent: times_of(each.home) for each in first.candidates}
     made = not manifest_path(home).parent.exists()
     with hold_home(home) as own, open_config(home) as file:
-        plan = make_plan(home, wish.environ, wish.python, package=first.package)
+        plan = make_plan(home, wish.environ, wish.package)
         try:
             check_adoptable(plan)
         except BaseException:

@@ -43,8 +43,13 @@ class Plan:
         return tuple(each for each in self.candidates if each.decision == "adopt")
 
 
-def make_plan(home: Path, environ: Mapping[str, str], python: Path, *, package: Package | None = None) -> Plan:
-    """Return what adopting a home would do. `python` is the engine's interpreter where the config names none.
+def engine_package(home: Path, default: Path) -> Package:
+    """Look for hermes-agent at the interpreter that a home's config names, else at the default one."""
+    return find_package(HomeView.of(home).engine_python(default))
+
+
+def make_plan(home: Path, environ: Mapping[str, str], package: Package) -> Plan:
+    """Return what adopting a home would do.
 
     Raises UsageError when there is no such home, or its manifest or config.yaml can't be read.
     """
@@ -52,7 +57,6 @@ def make_plan(home: Path, environ: Mapping[str, str], python: Path, *, package: 
         raise UsageError(f"{home} is no directory: name a Hermes home with --home.")
     view = HomeView.of(home)
     manifest = read_manifest(home)
-    package = package or find_package(view.engine_python(python))
     candidates = find_candidates(view, package, (manifest or Manifest()).agents)
     wrong = list(view.problems)
     if not wrong:

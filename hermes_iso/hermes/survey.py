@@ -15,6 +15,7 @@ from hermes_iso.hermes.survey_hosts import HostUse, hosts_of
 from hermes_iso.hermes.survey_models import ModelUse, models_of
 from hermes_iso.hermes.survey_paths import PathUse, path_survey
 from hermes_iso.hermes.view import HomeView
+from hermes_iso.profiles import is_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,9 @@ class AgentSurvey:
 
     @property
     def readable(self) -> tuple[str, ...]:
-        """The directories that `sandbox.readable` would bring."""
-        return tuple(dict.fromkeys(use.readable for use in self.paths if use.readable))
+        """The directories that `sandbox.readable` would bring, without those that lie in another of them."""
+        every = dict.fromkeys(use.readable for use in self.paths if use.readable)
+        return tuple(each for each in every if not any(is_within(each, other) for other in every if other != each))
 
     @property
     def path(self) -> tuple[str, ...]:
