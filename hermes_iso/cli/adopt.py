@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from hermes_iso.errors import UsageError
 from hermes_iso.hermes import adoption, report
 from hermes_iso.hermes.gitconfig import is_wanted, offered
 from hermes_iso.hermes.in_use import live_gateways
-from hermes_iso.hermes.plan import Plan, engine_package, make_plan
+from hermes_iso.hermes.plan import Plan, make_plan
 from hermes_iso.hermes.survey import survey
 
 
@@ -39,13 +38,8 @@ def adopt(
     where = find_home(home)
     if undo:
         return _undo(where, yes)
-    plan = make_plan(where, os.environ, engine_package(where, _engine_python()))
+    plan = make_plan(where, os.environ)
     return _check(plan, as_json) if check else _adopt(plan, yes)
-
-
-def _engine_python() -> Path:
-    """Return the interpreter of engine hermes where the config names none: that of `make hermes`."""
-    return Path(sys.prefix).parent / ".venv-hermes" / "bin" / "python"
 
 
 def _gitconfig(plan: Plan) -> bytes:
@@ -74,7 +68,7 @@ def _adopt(plan: Plan, yes: bool) -> int:
             say(f"{each.agent}: {reason}")
     content = _gitconfig(plan)
     if not plan.new:
-        adoption.adopt(plan.home, adoption.Wish(os.environ, plan.package))
+        adoption.adopt(plan.home, adoption.Wish(os.environ))
         print(f"Adopted already: {', '.join(each.agent for each in plan.wanted)}.")
         return 0
     print(
@@ -87,7 +81,7 @@ def _adopt(plan: Plan, yes: bool) -> int:
         say(f"warning: {warning}")
     print(f"What that means in full: hermes-iso adopt --check --home {plan.home}")
     confirm(yes)
-    done = adoption.adopt(plan.home, adoption.Wish(os.environ, plan.package, content))
+    done = adoption.adopt(plan.home, adoption.Wish(os.environ, content))
     print(f"Adopted: {', '.join(each.agent for each in done.new)}. Back again: hermes-iso adopt --undo --home {plan.home}")
     return 0
 

@@ -17,7 +17,6 @@ from hermes_iso.errors import ConfigError, UsageError
 from hermes_iso.hermes import config_lines
 from hermes_iso.hermes.in_use import check_unused
 from hermes_iso.hermes.manifest import AgentRecord, Manifest, manifest_path, read_manifest, write_manifest
-from hermes_iso.hermes.package import Package
 from hermes_iso.hermes.plan import Plan, make_plan
 from hermes_iso.hermes.taking import give_back, give_back_complaints, record_of, set_times, take, times_of
 from hermes_iso.home_lock import hold_home, leave_nothing
@@ -25,21 +24,20 @@ from hermes_iso.home_lock import hold_home, leave_nothing
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What adopting asks for beside the home: the names of the environment, the engine, and what git config to copy."""
+    """What adopting asks for beside the home: the names of the environment, and what git config to copy."""
 
     environ: Mapping[str, str] = field(repr=False)
-    package: Package
     gitconfig: bytes = b""
 
 
 def adopt(home: Path, wish: Wish) -> Plan:
     """Take over every agent of a home that can be; return what was planned. Raises UsageError, ConfigError, HomeBusyError."""
     home = Path(os.path.realpath(home))
-    first = make_plan(home, wish.environ, wish.package)
+    first = make_plan(home, wish.environ)
     times = {each.agent: times_of(each.home) for each in first.candidates}
     made = not manifest_path(home).parent.exists()
     with hold_home(home) as own, open_config(home) as file:
-        plan = make_plan(home, wish.environ, wish.package)
+        plan = make_plan(home, wish.environ)
         try:
             check_adoptable(plan)
         except BaseException:
@@ -70,8 +68,8 @@ def check_adoptable(plan: Plan) -> None:
     """Raise what keeps a plan from being carried out as a whole: mistakes in the root's config, nobody to adopt, live users."""
     if plan.problems:
         raise ConfigError(sorted(plan.problems))
-    if not plan.wanted and plan.package.problem:
-        raise UsageError(f"No agent of {plan.home} can be adopted. {plan.package.problem}")
+    if not plan.wanted and plan.view.engine.trouble:
+        raise UsageError(f"No agent of {plan.home} can be adopted. {plan.view.engine.trouble}.")
     if not plan.wanted:
         refused = "; ".join(f"{each.agent}: {' '.join(each.reasons)}" for each in plan.candidates if each.reasons)
         raise UsageError(f"No agent of {plan.home} can be adopted. {refused or 'There is none.'}")

@@ -17,7 +17,6 @@ from hermes_iso.config.schema import MAIN
 from hermes_iso.config.yaml_text import Document
 from hermes_iso.errors import UsageError
 from hermes_iso.hermes.moving import move_complaints, opened
-from hermes_iso.hermes.package import Package
 from hermes_iso.hermes.view import HomeView
 from hermes_iso.profile_files import UnreadableError, read_bounded
 
@@ -37,7 +36,7 @@ class Candidate:
     reasons: tuple[str, ...] = ()
 
 
-def find_candidates(view: HomeView, package: Package, adopted: Mapping[str, object]) -> list[Candidate]:
+def find_candidates(view: HomeView, adopted: Mapping[str, object]) -> list[Candidate]:
     """Return every agent of a home, main first. adopted: those that the manifest has."""
     found = []
     for name, home in view.homes.items():
@@ -48,7 +47,7 @@ def find_candidates(view: HomeView, package: Package, adopted: Mapping[str, obje
         elif engine == "hermes" and name in adopted:
             found.append(Candidate(name, home, "adopted"))
         else:
-            reasons = tuple([package.problem] if package.problem else []) + _complaints(home)
+            reasons = tuple([f"{view.engine.trouble}."] if view.engine.trouble else []) + _complaints(home)
             found.append(Candidate(name, home, "refused" if reasons else "adopt", reasons))
     return found
 

@@ -12,7 +12,6 @@ from hermes_iso.hermes.broken import problems_of, without_broken
 from hermes_iso.hermes.candidates import Candidate, find_candidates
 from hermes_iso.hermes.config_lines import Lines, lines_for
 from hermes_iso.hermes.manifest import Manifest, read_manifest
-from hermes_iso.hermes.package import Package, find_package
 from hermes_iso.hermes.view import HomeView
 
 
@@ -26,7 +25,6 @@ class Plan:
 
     home: Path
     view: HomeView
-    package: Package
     manifest: Manifest | None
     candidates: tuple[Candidate, ...]
     problems: tuple[Problem, ...]
@@ -43,12 +41,7 @@ class Plan:
         return tuple(each for each in self.candidates if each.decision == "adopt")
 
 
-def engine_package(home: Path, default: Path) -> Package:
-    """Look for hermes-agent at the interpreter that a home's config names, else at the default one."""
-    return find_package(HomeView.of(home).engine_python(default))
-
-
-def make_plan(home: Path, environ: Mapping[str, str], package: Package) -> Plan:
+def make_plan(home: Path, environ: Mapping[str, str]) -> Plan:
     """Return what adopting a home would do.
 
     Raises UsageError when there is no such home, or its manifest or config.yaml can't be read.
@@ -57,7 +50,7 @@ def make_plan(home: Path, environ: Mapping[str, str], package: Package) -> Plan:
         raise UsageError(f"{home} is no directory: name a Hermes home with --home.")
     view = HomeView.of(home)
     manifest = read_manifest(home)
-    candidates = find_candidates(view, package, (manifest or Manifest()).agents)
+    candidates = find_candidates(view, (manifest or Manifest()).agents)
     wrong = list(view.problems)
     if not wrong:
         everybody = [each.agent for each in candidates if each.decision != "native"]
@@ -65,4 +58,4 @@ def make_plan(home: Path, environ: Mapping[str, str], package: Package) -> Plan:
         candidates, wrong = without_broken(view, candidates, problems_of(home, environ, text))
     taken = [each.agent for each in candidates if each.decision in ("adopt", "adopted")]
     lines = None if wrong else lines_for(read_config_file(home), taken)
-    return Plan(home, view, package, manifest, tuple(candidates), tuple(wrong), lines)
+    return Plan(home, view, manifest, tuple(candidates), tuple(wrong), lines)

@@ -31,9 +31,9 @@ def as_data(plan: Plan, surveys: Sequence[AgentSurvey], gitconfig: bytes, live: 
     return {
         "home": str(plan.home),
         "engine": {
-            "python": str(plan.package.python),
-            "version": plan.package.version or None,
-            "problem": plan.package.problem or None,
+            "python": plan.view.engine.path,
+            "version": plan.view.engine.version or None,
+            "problem": plan.view.engine.trouble or None,
         },
         "problems": [str(problem) for problem in plan.problems],
         "live": list(live),

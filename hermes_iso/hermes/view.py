@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hermes_iso.config.engines import HermesInterpreter, find_hermes
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_keys import read_root_keys
@@ -21,13 +21,15 @@ from hermes_iso.errors import Problem
 class HomeView:
     """What the root's config.yaml says, and who lives where.
 
-    homes: each agent that has a home, main first, with where it lies, resolved. problems: mistakes of the root's config.
+    homes: each agent that has a home, main first, with where it lies, resolved. engine: the interpreter that has hermes-agent,
+    or what is wrong with it. problems: mistakes of the root's config.
     """
 
     home: Path
     document: Document
     rules: FoundRules
     homes: Mapping[str, Path]
+    engine: HermesInterpreter
     problems: tuple[Problem, ...]
 
     @staticmethod
@@ -40,14 +42,7 @@ class HomeView:
         found.find()
         homes = {name: place for name, place in found.homes.items() if place.is_dir()}
         ordered = {name: homes[name] for name in sorted(homes, key=lambda name: (name != MAIN, name))}
-        return HomeView(home, document, rules, ordered, tuple(problems.problems))
-
-    def engine_python(self, default: Path) -> Path:
-        """Return the interpreter of engine hermes that the config names, else the default."""
-        written = self.document.get("engines", "hermes", "python")
-        if not isinstance(written, str) or not written.strip():
-            return default
-        return Path(os.path.normpath(self.home / os.path.expanduser(written.strip())))
+        return HomeView(home, document, rules, ordered, find_hermes(found), tuple(problems.problems))
 
     def sources(self, agent: str) -> tuple[Source, Source]:
         """Return what an agent and the root are made of; what is wrong with it is told by a plan, and is left out here."""

@@ -36,6 +36,10 @@ def home(tmp_path):
         ('agents: {coder: {sandbox: {writable: ["a\\0b"]}}}\n', f"2: agents.coder.sandbox.writable[0]: {NO_PATH}"),
         ('terminal: {cwd: "a\\0b"}\n', f"2: terminal.cwd: {NO_PATH}"),
         ("agents: {coder: {personality: [x]}}\n", "2: agents.coder.personality: must be text, found a list; correct it"),
+        (
+            "engines: {hermes: {pyton: x}}\n",
+            "2: engines.hermes.pyton: unknown key; did you mean 'python'?",
+        ),
         ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native' or 'hermes', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
@@ -339,7 +343,6 @@ def _by_key(line):
 @pytest.mark.parametrize(
     ("config", "key"),
     [
-        ("engines: {}", "engines"),
         *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("resume", "ask_timeout")),
     ],
 )

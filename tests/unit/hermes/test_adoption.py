@@ -6,27 +6,28 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from hermes_iso.config.load import load_config
+from hermes_iso.config_file import ConfigFile
 from hermes_iso.errors import ConfigError, HomeBusyError, UsageError
 from hermes_iso.hermes import adoption
 from hermes_iso.hermes.adoption import Wish, undo
+from hermes_iso.hermes.config_lines import lines_for, recorded, undone
 from hermes_iso.hermes.manifest import manifest_path, read_manifest
-from hermes_iso.hermes.package import Package
 from hermes_iso.hermes.plan import make_plan
 from hermes_iso.home_lock import hold_home
+from tests.support.engines import ENGINE, make_engine
 from tests.support.homes import make_home
 
-PACKAGE = Package(Path("/engine/python"), "0.19.0")
-CONFIG = """\
+CONFIG = f"""\
 # what I wrote
-model: builtin/offline   # for now
+{ENGINE}model: builtin/offline   # for now
 agents:
   # the programmer
-  coder: {personality: "You code."}
+  coder: {{personality: "You code."}}
 """
 FILES = {
     "state.db": "main's state",
@@ -40,6 +41,7 @@ FILES = {
 @pytest.fixture
 def home(tmp_path):
     """Make a home that looks like one of Hermes'."""
+    make_engine(tmp_path / "home")
     return make_home(tmp_path / "home", CONFIG, FILES)
 
 
@@ -53,12 +55,12 @@ def tree(home):
     return found
 
 
-def adopt(home, gitconfig=b"", package=PACKAGE):
-    return adoption.adopt(home, Wish({}, package, gitconfig))
+def adopt(home, gitconfig=b""):
+    return adoption.adopt(home, Wish({}, gitconfig))
 
 
-def decisions(home, package=PACKAGE):
-    return {each.agent: each.decision for each in make_plan(home, {}, package).candidates}
+def decisions(home):
+    return {each.agent: each.decision for each in make_plan(home, {}).candidates}
 
 
 def test_adopting_writes_the_engines_and_keeps_every_comment(home):
@@ -73,18 +75,23 @@ def test_adopting_writes_the_engines_and_keeps_every_comment(home):
 
 
 def test_undo_leaves_not_a_byte_nor_a_time_behind(home):
-    """The whole tree is as before: also without a config.yaml before, and after adopting twice."""
+    """The whole tree is as before, also after adopting twice."""
     before = tree(home)
     adopt(home, b"[user]\n\tname = me\n")
     assert (home / "profiles/coder/home/.gitconfig").read_bytes() == b"[user]\n\tname = me\n"
     adopt(home)
     assert undo(home).notes == ()
     assert tree(home) == before
-    (home / "config.yaml").unlink()
-    before = tree(home)
-    adopt(home)
-    undo(home)
-    assert tree(home) == before
+
+
+def test_undo_removes_a_config_that_adopt_made(home):
+    """Also the file goes, where there was none before; the record says so."""
+    file = ConfigFile(home / "config.yaml", home / "config.yaml", None)
+    lines = lines_for(file, ["main"])
+    assert lines.text == "agents:\n  main:\n    engine: hermes\ngateway:\n  serve: all\n"
+    record = recorded(file, lines, None)
+    assert undone(replace(file, content=lines.text.encode()), record) == (None, True)
+    assert undone(replace(file, content=lines.text.encode() + b"x: 1\n"), record) == (b"x: 1\n", False)
 
 
 def test_undo_keeps_what_others_have_written_into_the_config_since(home):
@@ -131,14 +138,15 @@ def test_a_mistake_in_the_root_config_refuses_it_all(home):
     """It is everybody's: nothing is written, and the mistake has its line."""
     (home / "config.yaml").write_text("modle: x\n")
     before = tree(home)
-    with pytest.raises(ConfigError, match="config.yaml:1: modle"):
+    with pytest.raises(ConfigError, match=r"config\.yaml:1: modle"):
         adopt(home)
     assert tree(home).keys() == before.keys()
 
 
 def test_agents_of_this_gateway_stay_what_they_are(tmp_path):
     """What init or agent add made, and what the config calls native, is not taken for Hermes'."""
-    config = "model: builtin/offline\ngateway: {serve: all}\nagents: {ours: {}, kept: {engine: native}}\n"
+    make_engine(tmp_path / "home")
+    config = ENGINE + "model: builtin/offline\ngateway: {serve: all}\nagents: {ours: {}, kept: {engine: native}}\n"
     home = make_home(tmp_path / "home", config, {"profiles/ours/SOUL.md": "", "profiles/kept/state.db": "x"})
     make_home(home / "profiles/theirs", "_config_version: 33\n")
     assert decisions(home) == {"main": "native", "kept": "native", "ours": "native", "theirs": "adopt"}
@@ -146,10 +154,14 @@ def test_agents_of_this_gateway_stay_what_they_are(tmp_path):
 
 def test_without_the_package_nothing_is_adopted(home):
     """The sentence says what is missing."""
-    before = tree(home)
-    with pytest.raises(UsageError, match="make hermes"):
-        adopt(home, package=Package(Path("/none"), problem="There is no interpreter: make it with `make hermes`."))
-    assert tree(home) == before | {".": tree(home)["."]}
+    before = tree(home).keys()
+    make_engine(home, "0.20.1")
+    with pytest.raises(UsageError, match=r"has 0\.20\.1.*make hermes"):
+        adopt(home)
+    (home.parent / "python").unlink()
+    with pytest.raises(UsageError, match=r"there is none at .*make hermes"):
+        adopt(home)
+    assert tree(home).keys() == before
 
 
 def test_a_gateway_on_the_home_refuses_both_ways(home):
@@ -227,8 +239,9 @@ def killed(number, what):
     if child == 0:
         left = [number]
         for name in CALLS:
+            real = getattr(os, name)
 
-            def step(*words, real=getattr(os, name), **more):
+            def step(*words, real=real, **more):
                 left[0] -= 1
                 if left[0] < 0:
                     os._exit(9)
@@ -243,7 +256,7 @@ def killed(number, what):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "stride"), [(1, 23), pytest.param(0, 2, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("first", "stride"), [(1, 40), pytest.param(0, 2, marks=pytest.mark.long)])
 def test_an_adoption_killed_at_any_step_can_be_undone_or_completed(home, first, stride):
     """Whatever was done by then: undo, or adopting again and then undo, gives back the whole tree."""
     content = b"[user]\n"

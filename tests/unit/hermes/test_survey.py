@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from hermes_iso.config.load import load_config
 from hermes_iso.hermes import report
-from hermes_iso.hermes.package import Package
 from hermes_iso.hermes.plan import make_plan
 from hermes_iso.hermes.survey import survey
+from tests.support.engines import ENGINE, make_engine
 from tests.support.homes import make_home
 
-PACKAGE = Package(Path("/engine/python"), "0.19.0")
-ROOT = """\
-_config_version: 33
-model: {default: m, provider: custom, base_url: "http://127.0.0.1:9/v1", api_key: key-canary}
-platforms: {telegram: {enabled: true, token: token-canary}}
-web: {backend: tavily}
+ROOT = f"""\
+{ENGINE}_config_version: 33
+model: {{default: m, provider: custom, base_url: "http://127.0.0.1:9/v1", api_key: key-canary}}
+platforms: {{telegram: {{enabled: true, token: token-canary}}}}
+web: {{backend: tavily}}
 gateway:
-  profile_routes: [{name: r, platform: telegram, chat_id: "-100", profile: coder}]
+  profile_routes: [{{name: r, platform: telegram, chat_id: "-100", profile: coder}}]
 """
 JOBS = {"jobs": [{"id": "abc", "name": "nightly", "schedule_display": "every 2h", "enabled": True, "script": "gone.py"}]}
 
@@ -59,11 +57,12 @@ def home(tmp_path, tools):
         "state.db": "x",
         "logs/": "",
     }
+    make_engine(tmp_path / "home")
     return make_home(tmp_path / "home", ROOT, files)
 
 
 def told(home, gitconfig=b""):
-    plan = make_plan(home, {}, PACKAGE)
+    plan = make_plan(home, {})
     return report.as_data(plan, [survey(plan.view, each, {"PATH": "/usr/bin"}) for each in plan.candidates], gitconfig, [])
 
 
@@ -137,7 +136,7 @@ def test_what_is_not_served_yet_is_told(home):
 def test_old_files_of_main_are_named_where_there_are_other_profiles(home):
     """They may hold what others said; a home with one agent has no such thing."""
     assert any(f"{home}/state.db may hold data of other profiles" in warning for warning in told(home)["warnings"])
-    (home / "config.yaml").write_text("model: builtin/offline\n")
+    (home / "config.yaml").write_text(ENGINE + "model: builtin/offline\n")
     for path in (home / "profiles/coder").iterdir():
         if path.is_file():
             path.unlink()
