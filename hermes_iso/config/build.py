@@ -24,8 +24,10 @@ from hermes_iso.owners import fixed_uid
 from hermes_iso_sandbox.identity import fixed
 
 
-def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
+def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[str, str]) -> Config:
     """Return the Config; problems are noted in the map, and the value only counts when there are none.
+
+    broken: agents that are not served because their own files are wrong, with the reason.
 
     Raises UsageError when the record of an agent's former owners can't be read.
     """
@@ -34,7 +36,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     root = read_source(MAIN, root_home, document=document, problems=problems)
     home_map.find(_multiplexed_by_environment(root, environ))
     default = home_map.default_agent()
-    serving = decide_serving(home_map, home_map.served(default))
+    serving = decide_serving(home_map, home_map.served(default), broken)
     served, not_served = list(serving.agents), serving.others
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
