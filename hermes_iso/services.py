@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import trio
 
+from hermes_iso.adapter import Chats
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
@@ -16,7 +17,9 @@ from hermes_iso.config.schema import Config
 from hermes_iso.doors import Doors
 from hermes_iso.hooks.opening import Hooks, open_hooks
 from hermes_iso.leases import warm_ahead
+from hermes_iso.no_chats import NO_CHATS
 from hermes_iso.records import Records, open_records
+from hermes_iso.slots import Slots
 from hermes_iso.turns import TurnRunner
 from hermes_iso_sandbox import SandboxPool
 
@@ -34,6 +37,8 @@ class Services:
     background: trio.Nursery
     hooks: Hooks = field(default_factory=Hooks)
     doors: Doors | None = None
+    chats: Chats = NO_CHATS
+    slots: Slots = field(default_factory=Slots)
 
 
 @asynccontextmanager
@@ -52,4 +57,4 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
         background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
         runner = TurnRunner(pool, models, hooks=hooks, more=MoreBrokers(records.sessions), doors=doors.beside)
-        yield Services(records, pool, runner, background, hooks, doors)
+        yield Services(records, pool, runner, background, hooks, doors, slots=Slots(config.max_concurrent))

@@ -11,6 +11,7 @@ from hermes_iso.adapter import ChatAccount
 from hermes_iso.agents import Agent
 from hermes_iso.broker.egress.dialing import Endpoint
 from hermes_iso.hooks.hook import Hook
+from hermes_iso.inbox.settings import InboxSettings
 from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox.identity import HOST_UIDS
 
@@ -91,6 +92,7 @@ class Config:
     chat_accounts: the accounts of chat platforms that are turned on, the home's own first.
     access: who may talk through each, by platform and account. agent_access: what an agent's own profile says of that, by
         platform and agent; it counts first.
+    inbox: what the inbox may hold. max_concurrent: how many turns may run at a time.
     """
 
     home: Path
@@ -116,3 +118,5 @@ class Config:
     chat_accounts: tuple[ChatAccount, ...] = ()
     access: Mapping[tuple[str, str], AccessRules] = field(default_factory=dict)
     agent_access: Mapping[tuple[str, str], AccessRules] = field(default_factory=dict)
+    inbox: InboxSettings = field(default_factory=InboxSettings)
+    max_concurrent: int = 64
