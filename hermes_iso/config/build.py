@@ -40,14 +40,13 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
     serving = decide_serving(home_map, home_map.served(default), broken)
     served, not_served = list(serving.agents), serving.others
     sources = _sources(home_map, root, served)
-    referred = _referred(document, root, sources)
     between = read_between(home_map)
     profiles = build_profiles(
         sources,
         root,
         home_map.homes,
         spelled=home_map.spelled,
-        referred=referred,
+        referred=_referred(document, root, sources),
         shared=between.shared,
         problems=problems,
     )
