@@ -153,7 +153,7 @@ class Gateway:
     ) -> int:
         """Run a command in exactly the sandbox of an agent's turn; return its status as a shell shows it.
 
-        Raises UsageError for an agent that is not served, DrainingError, ConfigError, SandboxTimeoutError, SandboxError.
+        Raises UsageError for an agent that is not served, DrainingError, ConfigError, GuestTimeoutError, SandboxError.
         """
         self._check_open()
         with self._counted() as generation:
