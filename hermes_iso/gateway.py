@@ -18,7 +18,6 @@ import trio
 from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
 from hermes_iso.broker.messages import PostOffice
-from hermes_iso.broker.outside import MACHINES_OWN, Outside
 from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
@@ -31,7 +30,7 @@ from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.messages import Inbound, Receipt
 from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
-from hermes_iso.services import Pool, Services, open_services
+from hermes_iso.services import MACHINES_OWN, Outside, Pool, Services, open_services
 from hermes_iso.work import Work, command_environment
 
 DRAIN_TIMEOUT = 30.0

@@ -24,6 +24,8 @@ from hermes_iso.slots import Slots
 from hermes_iso.turns import TurnRunner
 from hermes_iso_sandbox import SandboxPool
 
+__all__ = ["MACHINES_OWN", "Outside", "Pool", "Services", "open_services"]
+
 Pool: TypeAlias = SandboxPool
 """What `open_services` takes in place of the usual pool."""
 
