@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from hermes_iso.hermes.state_files import STATE_FILES
 from hermes_iso.profiles import HERMES, SOUL
 from hermes_iso.tool_spec import ToolSpec
 from hermes_iso.tools import KNOWN_TOOLS, TOOLS
@@ -26,19 +27,8 @@ HERMES_TOOLS: Tools = {
 """hermes-agent's own tools, which describe themselves to the model: only what they need is told here."""
 ALL_TOOLS: Tools = {**HERMES_TOOLS, **TOOLS}
 
-STATE_FILES = (
-    "state.db",
-    "response_store.db",
-    "kanban.db",
-    "projects.db",
-    "verification_evidence.db",
-    "memory_store.db",
-    "processes.json",
-    ".skills_prompt_snapshot.json",
-)
-"""What the engine keeps at the top of its home."""
 STATE_DIRECTORIES = ("logs", "image_cache", "audio_cache", "pairing", "checkpoints")
-"""The same for directories; those that the agent has anyhow are not among them."""
+"""What the engine keeps at the top of its home beside its state files; those that the agent has anyhow are not among them."""
 MODEL_URL = "http://model.local/v1"
 CONFIG = f"{HERMES}/config.yaml"
 
@@ -73,7 +63,7 @@ def with_hermes(confinement: Confinement, hermes: HermesAgent, *, soul: bool = T
     soul: whether its persona is to be shown as SOUL.md, which an agent that may write that has already.
     """
     settings = {"model": hermes.model, "api_mode": hermes.api_mode, "max_iterations": hermes.max_iterations}
-    links = [(f"{HERMES}/{name}", f".agent/{name}") for name in (*STATE_FILES, *STATE_DIRECTORIES)]
+    links = [(f"{HERMES}/{name}", f".agent/{name}") for name in (*(file.name for file in STATE_FILES), *STATE_DIRECTORIES)]
     files = {file.target: file for file in confinement.files}
     config = files[CONFIG]
     files[CONFIG] = replace(config, content=config.content + _model_section(hermes.model))

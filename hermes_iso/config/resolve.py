@@ -46,6 +46,8 @@ class AgentMaker:
             policy=tool_policy(source, self.root, problems=self.problems),
             profile=profile,
             engine=source.overlay.engine,
+            max_concurrent=source.overlay.max_concurrent,
+            resume=source.overlay.resume,
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
