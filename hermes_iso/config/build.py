@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
+from hermes_iso.config.chat_platforms import read_chats
 from hermes_iso.config.egress import read_egress
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.people import command_rules
@@ -61,6 +62,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
         agents[name] = maker.make(source, profile, found, contacts=between.contacts.get(name))
     egress = read_egress(home_map)
     names = Names((root.env.values, environ))
+    chats = read_chats(root, sources, names=names, problems=problems)
     check_hidden(sources.values(), profiles.values(), document, problems)
     home_map.check_rules()
     rules = home_map.rules
@@ -79,13 +81,22 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
         not_served=not_served,
         unasked=home_map.unasked({*served, *not_served}),
         unserved_platforms=unserved_platforms(
-            document, names.merged(), named={found.rule.platform for found in rules.all}, problems=problems
+            document,
+            names.merged(),
+            named={found.rule.platform for found in rules.all},
+            served=chats.platforms,
+            problems=problems,
         ),
+        chat_accounts=tuple(chats.accounts),
+        access=chats.access,
+        agent_access=chats.agent_access,
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
         command_rules=command_rules(document, problems=problems),
         hook_timeout=home_map.ours.gateway.hook_timeout,
         host_uids=home_map.ours.gateway.host_uids,
+        inbox=home_map.ours.gateway.inbox.settings(),
+        max_concurrent=home_map.ours.max_concurrent_sessions,
         reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
     )
@@ -117,6 +128,6 @@ def _sources(home_map: HomeMap, root: Source, served: list[str]) -> dict[str, So
         source = root if name == MAIN else read_source(name, home, document=None, problems=home_map.problems)
         overlay = home_map.overlays.get(name)
         sources[name] = replace(source, overlay=overlay[0], overlay_at=overlay[1]) if overlay else source
-        if name != MAIN and source.document.get("platforms"):
-            home_map.problems.warn(f"{source.document.file}: platforms of a profile are not served; use the root home's")
+        if name != MAIN and "api_server" in (source.document.get("platforms") or ()):
+            home_map.problems.warn(f"{source.document.file}: a profile has no api_server of its own; use the root home's")
     return sources
