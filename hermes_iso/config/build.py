@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
+from hermes_iso.config.chat_accounts import ChatAccounts
 from hermes_iso.config.chat_platforms import read_chats
 from hermes_iso.config.egress import read_egress
 from hermes_iso.config.homes import HomeMap
@@ -72,13 +73,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
         api=ApiReader(document, root, names, {*served, *not_served}, problems).settings(),
         not_served=not_served,
         unasked=home_map.unasked({*served, *not_served}),
-        unserved_platforms=unserved_platforms(
-            document,
-            names.merged(),
-            named={found.rule.platform for found in rules.all},
-            served=chats.platforms,
-            problems=problems,
-        ),
+        unserved_platforms=_unserved(home_map, names, chats),
         chat_accounts=tuple(chats.accounts),
         access=chats.access,
         agent_access=chats.agent_access,
@@ -92,6 +87,13 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
         reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
     )
+
+
+def _unserved(home_map: HomeMap, names: Names, chats: ChatAccounts) -> tuple[str, ...]:
+    """Return the platforms that are wanted and have no adapter here."""
+    named = {found.rule.platform for found in home_map.rules.all}
+    document, problems = home_map.document, home_map.problems
+    return unserved_platforms(document, names.merged(), named=named, served=chats.platforms, problems=problems)
 
 
 def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> bool | None:
