@@ -20,7 +20,7 @@ FAN_OUT = {  # those that only wire
     "hermes_iso.gateway": 18,
     "hermes_iso.config.resolve": 9,
     "hermes_iso.hermes.view": 9,
-    "hermes_iso_sandbox.guest.engines.hermes.engine": 9,
+    "hermes_iso_sandbox.guest.engines.hermes.engine": 10,
     "hermes_iso.commands.desk": 9,
     "hermes_iso.config.build": 17,
     "hermes_iso.config.load": 9,
