@@ -21,6 +21,7 @@ from hermes_iso_sandbox.guest.engines.hermes import history
 from hermes_iso_sandbox.guest.engines.hermes.background import keep_beyond_turn
 from hermes_iso_sandbox.guest.engines.hermes.extensions import load_plugins, start_servers
 from hermes_iso_sandbox.guest.engines.hermes.grants import enforce
+from hermes_iso_sandbox.guest.engines.hermes.shortcuts import nobody_to_ask
 from hermes_iso_sandbox.guest.engines.hermes.showing import Showing
 from hermes_iso_sandbox.guest.engines.hermes.state import check_writable, make_room
 from hermes_iso_sandbox.guest.engines.hermes.talk import Talk
@@ -48,7 +49,7 @@ class HermesEngine:
         self._settings: JsonObject = json.loads(settings)
         os.environ["TERMINAL_CWD"] = os.getcwd()
         self._ready = False
-        with contextlib.suppress(Exception):  # it is tried again, and told, when there is somebody to tell
+        with contextlib.suppress(Exception), nobody_to_ask():  # it is tried again, and told, when somebody is there
             self._make_ready()
         _pause_logging()
         os.environ.update(proxies)
