@@ -99,6 +99,10 @@ class InboxFullError(HermesIsoError):
         self.after = after
 
 
+class DiskFullError(InboxFullError):
+    """A message was not taken: the disk takes nothing more."""
+
+
 class AttachmentError(HermesIsoError):
     """A file that came with a message could not be had: one sentence for whoever sent it."""
 

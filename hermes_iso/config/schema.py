@@ -13,6 +13,7 @@ from hermes_iso.broker.egress.dialing import Endpoint
 from hermes_iso.hooks.hook import Hook
 from hermes_iso.inbox.settings import InboxSettings
 from hermes_iso.rules import RouteRule
+from hermes_iso.slots import PLACES
 from hermes_iso_sandbox.identity import HOST_UIDS
 
 MAIN = "main"
@@ -119,4 +120,4 @@ class Config:
     access: Mapping[tuple[str, str], AccessRules] = field(default_factory=dict)
     agent_access: Mapping[tuple[str, str], AccessRules] = field(default_factory=dict)
     inbox: InboxSettings = field(default_factory=InboxSettings)
-    max_concurrent: int = 64
+    max_concurrent: int = PLACES
