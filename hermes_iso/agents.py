@@ -28,6 +28,8 @@ class ModelSettings:
     base_url: without a trailing slash; empty for `builtin` and `none`.
     key_hint: where a missing key would go, e.g. "OPENAI_API_KEY in /srv/home/.env"; empty when no key is needed.
     reasoning: how hard it is told to think, where a session says so.
+    spare_keys: further keys of the same provider, which the gateway may put in where that one is refused.
+    bearer: whether the key goes into Authorization although the dialect has a header of its own for it.
     """
 
     provider: str
@@ -38,6 +40,8 @@ class ModelSettings:
     key_hint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     reasoning: str = ""
+    spare_keys: tuple[str, ...] = field(default=(), repr=False)
+    bearer: bool = False
 
 
 def no_other_model(name: str) -> ModelSettings:

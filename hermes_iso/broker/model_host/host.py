@@ -15,7 +15,7 @@ from hermes_iso.broker.egress.door import LocalExchange
 from hermes_iso.broker.model_host.answering import Answers
 from hermes_iso.broker.model_host.asking import BadBodyError, read_question
 from hermes_iso.broker.model_host.endpoints import Endpoint, dialect_of, find_endpoint, passed_back, served_paths
-from hermes_iso.broker.model_host.menu import Menu
+from hermes_iso.broker.model_host.menu import Offer
 from hermes_iso.broker.model_host.replies import Reply
 from hermes_iso.broker.model_host.upstream import Errand, FailedError, Sender
 from hermes_iso.errors import ModelError
@@ -29,17 +29,22 @@ _STATUS: Mapping[str, int] = {"budget": 429, "rate_limited": 429, "refused": 400
 class ModelHost:
     """Answers requests of one turn. `deadline` is by trio's clock."""
 
-    def __init__(self, sender: Sender, *, menu: Menu, answers: Answers, deadline: float) -> None:
+    def __init__(self, sender: Sender, *, menu: Offer, answers: Answers, deadline: float) -> None:
         self._sender = sender
         self._menu = menu
         self._answers = answers
         self._deadline = deadline
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Further names that it answers to."""
+        return self._menu.hosts
+
     async def serve(self, exchange: LocalExchange) -> None:
         """Answer one request. Raises NoWayError when an answer that has begun can't be brought to its end."""
         method, target = exchange.request.method.decode("ascii"), exchange.request.target.decode("ascii")
         target = "/" + target.partition("://")[2].partition("/")[2] if "://" in target else target
-        endpoint = find_endpoint(method, target)
+        endpoint = find_endpoint(method, target, below=bool(self._menu.hosts))
         if endpoint is None:
             await self._serve_lists(Reply(exchange, "OpenAI"), method, target)
             return
@@ -57,12 +62,15 @@ class ModelHost:
     async def _answer(self, reply: Reply, exchange: LocalExchange, endpoint: Endpoint) -> None:
         """Read the question and have it answered."""
         headers = _headers(exchange)
-        question = read_question(await _read_body(exchange, headers), self._menu.models, self._menu.refused)
+        models = self._menu.models_for(_key(headers))
+        question = read_question(await _read_body(exchange, headers), models, self._menu.refused)
         if not endpoint.serves(question.settings):
             dialect, model = dialect_of(question.settings), question.settings.model
             there = served_paths({model: question.settings})
             raise BadBodyError(f"The model {model} speaks {dialect}'s dialect and is not here: there are {there}.", 404)
-        await self._answers.give(reply, Errand(self._sender, endpoint, question, headers, self._deadline))
+        await self._answers.give(
+            reply, Errand(self._menu.sender(self._sender, question.settings), endpoint, question, headers, self._deadline)
+        )
 
     async def _serve_lists(self, reply: Reply, method: str, target: str) -> None:
         """Answer what is about the models themselves, and what there is nothing at."""
@@ -96,6 +104,11 @@ async def _read_body(exchange: LocalExchange, headers: Mapping[str, str]) -> byt
 def _headers(exchange: LocalExchange) -> dict[str, str]:
     """Return a request's headers; of one that stands there twice the last."""
     return {name.decode("ascii"): value.decode("latin-1") for name, value in exchange.request.headers}
+
+
+def _key(headers: Mapping[str, str]) -> str:
+    """Return the key that a request came with, which is a placeholder or none of the gateway's affair."""
+    return headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
 
 
 def _described(model: str) -> dict[str, object]:
