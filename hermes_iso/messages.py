@@ -51,6 +51,7 @@ class Inbound:
     turn_id: the turn's id, where the caller had to tell it before the turn; None lets the gateway make one.
     via: the agents through whose turns a message of platform `agent` came, the first one first; empty for all others.
     attachments: files that came with it.
+    clock: a clock began it and nobody waits: messages of people go first.
     """
 
     chat: ChatRef
@@ -67,6 +68,7 @@ class Inbound:
     turn_id: str | None = None
     via: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    clock: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,18 @@ from typing import TypeAlias
 
 import trio
 
+from hermes_iso.adapter import Chats
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
 from hermes_iso.config.schema import Config
 from hermes_iso.doors import Doors
+from hermes_iso.hermes.preparing import HermesAgents
 from hermes_iso.hooks.opening import Hooks, open_hooks
 from hermes_iso.leases import warm_ahead
+from hermes_iso.no_chats import NO_CHATS
 from hermes_iso.records import Records, open_records
+from hermes_iso.slots import Slots
 from hermes_iso.turns import TurnRunner
 from hermes_iso_sandbox import SandboxPool
 
@@ -34,6 +38,9 @@ class Services:
     background: trio.Nursery
     hooks: Hooks = field(default_factory=Hooks)
     doors: Doors | None = None
+    chats: Chats = NO_CHATS
+    slots: Slots = field(default_factory=Slots)
+    hermes: HermesAgents = field(default_factory=HermesAgents)
 
 
 @asynccontextmanager
@@ -45,11 +52,20 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
         models = await stack.enter_async_context(ModelBroker())
-        doors = Doors(config, records.journal, models)
+        hermes = HermesAgents()
+        doors = Doors(config, records.journal, models, hermes)
         pool = pool or SandboxPool(uids=config.host_uids, serve_door=doors.serve_process)
         await stack.enter_async_context(pool)
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())
-        background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
-        runner = TurnRunner(pool, models, hooks=hooks, more=MoreBrokers(records.sessions), doors=doors.beside)
-        yield Services(records, pool, runner, background, hooks, doors)
+        background.start_soon(warm_ahead, pool, tuple(config.agents.values()), hermes.ready)
+        runner = TurnRunner(
+            pool,
+            models,
+            hooks=hooks,
+            more=MoreBrokers(records.sessions),
+            doors=doors.beside,
+            prepare=hermes.prepared,
+        )
+        slots = Slots(config.max_concurrent)
+        yield Services(records, pool, runner, background, hooks, doors, slots=slots, hermes=hermes)

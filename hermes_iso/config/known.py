@@ -61,7 +61,6 @@ PLATFORM_SECRETS = {
 """The `.env` name that turns a platform on in Hermes without any word in its config.yaml."""
 
 NOT_BUILT = (
-    ("engines",),
     ("agents", "*", "resume"),
     ("agents", "*", "ask_timeout"),
 )

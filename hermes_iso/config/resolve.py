@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from hermes_iso.agents import Agent, Contacts, Subagents
+from hermes_iso.config.hermes_models import hermes_model, hermes_model_named, hermes_profile
 from hermes_iso.config.model_choice import (
     choose_fallbacks,
     choose_model,
@@ -32,26 +33,34 @@ class AgentMaker:
     root: Source
     subagent: SubagentShape
     problems: ProblemList
+    hermes_python: str = ""
 
     def make(self, source: Source, profile: Profile, names: Names, *, contacts: Contacts | None = None) -> Agent:
         """Return the agent. `names` is where its `${NAME}`s and keys are looked up."""
         sandbox = source.overlay.sandbox
+        hermes = None
+        if source.overlay.engine == "hermes":
+            hermes = hermes_profile(source, self.root, python=self.hermes_python, names=names)
         return Agent(
             id=source.id,
             ns=source.id,
-            model=choose_model(source, self.root, names=names, problems=self.problems),
+            model=hermes_model(hermes.model)
+            if hermes
+            else choose_model(source, self.root, names=names, problems=self.problems),
             persona=persona_of(source, self.root, problems=self.problems),
             policy=tool_policy(source, self.root, problems=self.problems),
             profile=profile,
             engine=source.overlay.engine,
+            python=self.hermes_python if hermes else None,
+            hermes=hermes,
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
-            fallbacks=choose_fallbacks(source, self.root, names=names, problems=self.problems),
+            fallbacks=() if hermes else choose_fallbacks(source, self.root, names=names, problems=self.problems),
             models=choose_models(source, self.root, names=names, problems=self.problems),
             admins=admins(source, self.root, problems=self.problems),
             personalities=personalities(source, self.root),
-            name_model=partial(model_named, source, self.root, names),
+            name_model=hermes_model_named if hermes else partial(model_named, source, self.root, names),
             subagents=self._subagents(source, names),
             persona_file=self._persona_file(source),
             contacts=contacts or Contacts(),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hermes_iso.agents import ModelSettings
 from hermes_iso.broker.calls import OfflineFacts
-from hermes_iso.broker.model_host.upstream import Sender
+from hermes_iso.broker.upstream import Sender
 from hermes_iso.hermes.key_pool import KeyPool
 from hermes_iso.hermes.model_inside import hosts_inside, placeholder
 from hermes_iso.hermes.pooled import PooledSender

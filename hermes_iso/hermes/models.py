@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
@@ -27,6 +27,8 @@ RENEW_BEFORE = 120.0
 """Seconds before a login's token ends at which it is renewed."""
 RETRY_AFTER = 5.0
 """Seconds for which a failure of the helper itself is taken for granted."""
+CHOSEN = 16
+"""Most names of chosen models that are remembered for a profile."""
 AT_ONCE = 2
 """Helpers at a time: each is busy for about a second."""
 
@@ -40,11 +42,15 @@ class Asks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a profile. pools: by what a model is for. written: the config that decided."""
+    """What is known of a profile. pools: by what a model is for. written: the config that decided.
+
+    chosen: the same with another main model, by the names that sessions chose.
+    """
 
     resolved: Resolved
     pools: Mapping[str, KeyPool] = field(repr=False)
     written: Mapping[str, Any] = field(repr=False)
+    chosen: dict[str, Known] = field(default_factory=dict, repr=False)
 
     @property
     def main(self) -> HermesModel:
@@ -78,8 +84,23 @@ class HermesModels:
         self._limiter = trio.CapacityLimiter(AT_ONCE)
         self._log = structlog.get_logger()
 
-    async def of(self, profile: HermesProfile) -> Known:
-        """Return what a profile means now. Raises ModelError with one sentence when it has no main model that can be used."""
+    async def of(self, profile: HermesProfile, chosen: str = "") -> Known:
+        """Return what a profile means now. Raises ModelError with one sentence when it has no main model that can be used.
+
+        chosen: a model that a session has in place of the main one, by the name that Hermes' /model would take.
+        """
+        known = await self._of(profile)
+        if not chosen:
+            return known
+        async with self._entries[profile.id].lock:
+            if chosen not in known.chosen:
+                known.chosen[chosen] = await self._chosen(profile, chosen, known)
+                while len(known.chosen) > CHOSEN:
+                    del known.chosen[next(iter(known.chosen))]
+            return known.chosen[chosen]
+
+    async def _of(self, profile: HermesProfile) -> Known:
+        """Return what a profile means now. Raises ModelError."""
         entry = self._entries.setdefault(profile.id, _Entry())
         async with entry.lock:
             identity = await trio.to_thread.run_sync(profile.identity)
@@ -93,34 +114,22 @@ class HermesModels:
             raise ModelError(kind, f"{_sentence(main, profile)}.")
         return entry.known
 
-    def now(self, profile: HermesProfile) -> Known | None:
-        """Return what was learnt last, without looking whether it still holds; None when nothing was or nothing can be used."""
-        entry = self._entries.get(profile.id)
-        known = entry.known if entry else None
-        return known if known and isinstance(known.resolved.main, HermesModel) else None
-
-    async def switched(self, profile: HermesProfile, model: str) -> HermesModel:
-        """Return the model that a name means as in Hermes' `/model NAME`. Raises ModelError."""
+    async def _chosen(self, profile: HermesProfile, name: str, known: Known) -> Known:
+        """Return what a profile means with another main model. Raises ModelError."""
         try:
-            resolved, _ = await self._resolve(profile, model)
-        except ResolverFaultError as error:
-            raise ModelError("config", f"The models of agent {profile.id} can't be told: {error}.") from error
+            resolved, _ = await self._resolve(profile, name)
+        except (ResolverFaultError, SandboxError) as error:
+            raise ModelError("config", f"The models of agent {profile.id} can't be told: {str(error).rstrip('.')}.") from error
         if isinstance(resolved.main, Unusable):
-            raise ModelError("config", f"No model {model!r} can be used: {resolved.main.sentence}.")
-        return resolved.main
+            text = f"No model {name!r} can be used: {resolved.main.sentence}; /model default goes back."
+            raise ModelError("config", text)
+        resolved = replace(known.resolved, main=resolved.main)
+        return Known(resolved, self._pools(resolved, known), known.written)
 
     def login_refused(self, profile: HermesProfile) -> None:
         """Ask anew before the next turn: a provider has refused the token of a login."""
         if entry := self._entries.get(profile.id):
             entry.until = 0.0
-
-    async def warm(self, profiles: Iterable[HermesProfile]) -> None:
-        """Learn about profiles ahead of their first turns; what fails is in the log and said again by the turn."""
-        for profile in profiles:
-            try:
-                await self.of(profile)
-            except ModelError as error:
-                self._log.warning("hermes_models", agent=profile.id, reason=str(error))
 
     def keep_only(self, names: Iterable[str]) -> None:
         """Forget every agent that is not served any more."""

@@ -6,15 +6,12 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 
-import httpx
-
 from hermes_iso.agents import ModelSettings
-from hermes_iso.broker.calls import ModelLimits
 from hermes_iso.broker.faults import Provider, retry_after
+from hermes_iso.broker.http_client import HttpResponse
 from hermes_iso.broker.model_host.endpoints import key_headers
-from hermes_iso.broker.model_host.upstream import Sender
-from hermes_iso.broker.upstream import Body
-from hermes_iso.errors import ModelError
+from hermes_iso.broker.trying import Patience
+from hermes_iso.broker.upstream import Sender
 from hermes_iso.hermes.key_pool import KEY_STATUSES, KeyPool
 
 
@@ -27,20 +24,16 @@ class PooledSender:
         self._pool = pool
 
     @property
-    def limits(self) -> ModelLimits:
-        """The bounds of one exchange."""
-        return self._sender.limits
-
-    def wait_before(self, number: int, error: ModelError) -> float | None:
-        """Return the seconds to wait after try `number`, or None when there is to be no other."""
-        return self._sender.wait_before(number, error)
-
-    @property
     def tls(self) -> ssl.SSLContext:
         """By what hosts are trusted."""
         return self._sender.tls
 
-    async def send(self, url: str, headers: Mapping[str, str], content: bytes, *, who: Provider) -> httpx.Response:
+    @property
+    def patience(self) -> Patience:
+        """How often models are asked, within which bounds."""
+        return self._sender.patience
+
+    async def send(self, url: str, headers: Mapping[str, str], content: bytes, *, who: Provider) -> HttpResponse:
         """Post a request and return the answer once its head is there: of the first key that is not refused, or of the last.
 
         Raises TransientError, ModelError.
@@ -50,12 +43,12 @@ class PooledSender:
             self._pool.used(key)
             keyed = {**headers, **key_headers(replace(self._settings, api_key=key))}
             response = await self._sender.send(url, keyed, content, who=who)
-            status = response.status_code
+            status = response.status
             if status not in KEY_STATUSES:
                 return response
             if len(keys) > 1:
                 self._pool.failed(key, status, retry_after(response.headers))
             if number == len(keys):
                 return response
-            await Body(response, who, 0).aclose()
+            response.close()
         raise AssertionError("a pool without keys sends nothing")

@@ -29,7 +29,7 @@ class HermesProfile:
 
     root: the home of all. said: what `agents.<id>.model` says, which counts before the profile. environment: what of the
     gateway's own environment Hermes may look at. resolve: the operator's resolver map, for the hosts of logins.
-    python: the engine's interpreter. renew: set where a provider refused a login's token.
+    python: the engine's interpreter. model: what the config calls the main model, for people.
     """
 
     id: str
@@ -39,6 +39,7 @@ class HermesProfile:
     said: Mapping[str, Any] = field(default_factory=dict, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     resolve: Mapping[str, Endpoint] = field(default_factory=dict, repr=False)
+    model: str = ""
 
     @property
     def name(self) -> str:

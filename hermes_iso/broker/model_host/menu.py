@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from hermes_iso.agents import Agent, ModelSettings
 from hermes_iso.broker.calls import OfflineFacts
-from hermes_iso.broker.model_host.upstream import Sender
+from hermes_iso.broker.upstream import Sender
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.toolsets import KNOWN_TOOLS
 
@@ -96,3 +96,7 @@ class Menu:
 def is_refused(tool: str, policy: ToolPolicy, platform: str) -> bool:
     """Say whether policy keeps a tool from a turn; of those that it does not know it says nothing."""
     return tool in KNOWN_TOOLS and bool(policy.refusal(tool, platform))
+
+
+Offers: TypeAlias = Callable[[Menu], Offer]
+"""Makes the offer to a turn from the usual one."""

@@ -139,8 +139,9 @@ async def test_keys_that_rest_go_on_resting_when_files_change(
 async def test_a_switch_is_another_question(helper: Helper, models: HermesModels, profile: HermesProfile) -> None:
     """It changes nothing of what the profile means."""
     helper.answer = ANSWER | {"main": MODEL | {"model": "other"}}
-    assert (await models.switched(profile, "other")).model == "other"
-    assert helper.asked[0]["model"] == "other"
+    for _ in range(2):
+        assert (await models.of(profile, "other")).main.model == "other"
+    assert [each["model"] for each in helper.asked] == ["", "other"]
     helper.answer = ANSWER | {"main": FAILED}
-    with pytest.raises(ModelError, match="No model 'other' can be used"):
-        await models.switched(profile, "other")
+    with pytest.raises(ModelError, match="No model 'third' can be used"):
+        await models.of(profile, "third")
