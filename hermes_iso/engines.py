@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import yaml
 
+from hermes_iso.broker.egress.dialing import Endpoint
+from hermes_iso.hermes.profile import HermesProfile
+from hermes_iso.hermes.state_files import STATE_FILES
 from hermes_iso.profile_files import YAML_LOADER
-from hermes_iso.profiles import HERMES
+from hermes_iso.profiles import HERMES, SOUL
 from hermes_iso.tool_spec import ToolSpec
 from hermes_iso.tools import KNOWN_TOOLS, TOOLS
 from hermes_iso_sandbox.confinement import Confinement, DataFile
@@ -30,21 +33,39 @@ HERMES_TOOLS: Tools = {
 """hermes-agent's own tools, which describe themselves to the model: only what they need is told here."""
 ALL_TOOLS: Tools = {**HERMES_TOOLS, **TOOLS}
 
-STATE_FILES = (
-    "state.db",
-    "response_store.db",
-    "kanban.db",
-    "projects.db",
-    "verification_evidence.db",
-    "memory_store.db",
-    "processes.json",
-    ".skills_prompt_snapshot.json",
-)
-"""What the engine keeps at the top of its home."""
 STATE_DIRECTORIES = ("logs", "image_cache", "audio_cache", "pairing", "checkpoints")
-"""The same for directories; those that the agent has anyhow are not among them."""
+"""What the engine keeps at the top of its home beside its state files; those that the agent has anyhow are not among them."""
 _NO_MODEL = {"provider": "custom", "base_url": "http://model.local/v1", "api_key": "none", "api_mode": "chat_completions"}
 """What stands for a model where none is told of: one that answers nothing."""
+CONFIG = f"{HERMES}/config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class HermesAgent:
+    """What the config says of an agent whose engine is hermes-agent, whatever its sessions say besides.
+
+    python: the interpreter. model: what the config calls the agent's own model. persona: its SOUL.md; empty: Hermes' own.
+    profile: where Hermes finds what that means. sections: what the config.yaml inside says of models, once that was found.
+    asked: the model of this turn as an AIAgent takes it, where a session chose another.
+    """
+
+    python: str
+    model: str
+    max_iterations: int = 90
+    persona: str = ""
+    profile: HermesProfile | None = None
+    sections: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    asked: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def resolving(self, names: Mapping[str, Endpoint]) -> HermesAgent:
+        """Return it with the operator's resolver map."""
+        return replace(self, profile=self.profile and replace(self.profile, resolve=names))
+
+    @property
+    def own(self) -> dict[str, str]:
+        """The agent's own model as an AIAgent takes it."""
+        main = {"default": self.model, **_NO_MODEL, **self.sections.get("model", {})}
+        return {"model": main["default"], **{name: main[name] for name in _NO_MODEL}}
 
 
 def tools_of(engine: Engine) -> Tools:
@@ -52,34 +73,26 @@ def tools_of(engine: Engine) -> Tools:
     return HERMES_TOOLS if engine == "hermes" else TOOLS
 
 
-def with_hermes(
-    confinement: Confinement, *, python: str, sections: Mapping[str, Any], max_iterations: int, platforms: Iterable[str] = ()
-) -> Confinement:
-    """Return a confinement in which hermes-agent takes the turns: its interpreter, its state, its models.
+def with_hermes(confinement: Confinement, hermes: HermesAgent, *, soul: bool = True) -> Confinement:
+    """Return a confinement in which hermes-agent takes the turns: its interpreter, its state, its model.
 
-    sections: what its config.yaml says of models, see `hermes.model_inside`; none where no turn is taken.
-    platforms: where its messages come from, the usual one first.
+    soul: whether its persona is to be shown as SOUL.md, which an agent that may write that has already.
     """
-    platform = next(iter(platforms), "api_server")
-    main = {"default": "", **_NO_MODEL, **sections.get("model", {})}
-    settings = {"model": main["default"], **{name: main[name] for name in _NO_MODEL}}
-    settings |= {"max_iterations": max_iterations, "platform": platform}
-    links = [(f"{HERMES}/{name}", f".agent/{name}") for name in (*STATE_FILES, *STATE_DIRECTORIES)]
+    settings = {**hermes.own, "max_iterations": hermes.max_iterations}
+    links = [(f"{HERMES}/{name}", f".agent/{name}") for name in (*(file.name for file in STATE_FILES), *STATE_DIRECTORIES)]
+    files = {file.target: file for file in confinement.files}
+    config = files[CONFIG]
+    files[CONFIG] = replace(config, content=_merged(config.content, json.dumps(hermes.sections)))
+    if soul and hermes.persona:
+        files[SOUL] = DataFile(SOUL, hermes.persona.encode())
     return replace(
         confinement,
-        python=python,
+        python=hermes.python,
         engine="hermes",
         engine_settings=json.dumps(settings),
-        files=tuple(
-            _with_models(file, sections) if file.target == f"{HERMES}/config.yaml" else file for file in confinement.files
-        ),
+        files=tuple(files.values()),
         symlinks=(*confinement.symlinks, *links),
     )
-
-
-def _with_models(file: DataFile, sections: Mapping[str, Any]) -> DataFile:
-    """Return the generated config.yaml with what it says of models."""
-    return replace(file, content=_merged(file.content, json.dumps(sections)))
 
 
 @lru_cache(maxsize=256)

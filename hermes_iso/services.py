@@ -13,6 +13,7 @@ from hermes_iso.adapter import Chats
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
+from hermes_iso.broker.outside import MACHINES_OWN, Outside
 from hermes_iso.config.schema import Config
 from hermes_iso.doors import Doors
 from hermes_iso.hermes.preparing import HermesAgents
@@ -44,28 +45,22 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterator[Services]:
+async def open_services(config: Config, pool: Pool | None = None, outside: Outside = MACHINES_OWN) -> AsyncIterator[Services]:
     """Open records, model broker, pool and hooks, and begin to warm the agents' sandboxes.
 
     pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
     """
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
-        models = await stack.enter_async_context(ModelBroker())
+        models = await stack.enter_async_context(ModelBroker(tls=outside.tls))
         hermes = HermesAgents()
-        doors = Doors(config, records.journal, models, hermes)
+        doors = Doors(config, records.journal, models, hermes, outside.lookup)
         pool = pool or SandboxPool(uids=config.host_uids, serve_door=doors.serve_process)
         await stack.enter_async_context(pool)
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()), hermes.ready)
-        runner = TurnRunner(
-            pool,
-            models,
-            hooks=hooks,
-            more=MoreBrokers(records.sessions),
-            doors=doors.beside,
-            prepare=hermes.prepared,
-        )
+        more = MoreBrokers(records.sessions)
+        runner = TurnRunner(pool, models, hooks=hooks, more=more, doors=doors.beside, prepare=hermes.prepared)
         slots = Slots(config.max_concurrent)
         yield Services(records, pool, runner, background, hooks, doors, slots=slots, hermes=hermes)

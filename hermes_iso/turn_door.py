@@ -27,7 +27,9 @@ def equip_for_turn(door: Door, work: Work, models: ModelDoor, sender: Sender, of
     if agent.models is not None or offers is not None:
         usual = Menu.of(agent, work.policy, work.turn.route.reply_to.platform)
         menu = offers(usual) if offers else usual
-        host = ModelHost(sender, menu=menu, answers=Answers(menu, models.budgets, work.log), deadline=door.deadline)
+        answers = Answers(menu, models.budgets, work.log)
+        key = work.model_key if agent.models is None else ""
+        host = ModelHost(sender, menu=menu, answers=answers, deadline=door.deadline, key=key, note=models.note)
     attach(door, OwnHosts(host, InjectedHosts(agent.profile.secrets, door=door, tls=sender.tls, log=work.log)))
 
 

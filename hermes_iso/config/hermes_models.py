@@ -13,11 +13,15 @@ from hermes_iso.errors import UsageError
 from hermes_iso.held_names import HeldNames
 from hermes_iso.hermes.profile import HermesProfile
 
+__all__ = ["HermesProfile", "hermes_model", "hermes_model_named", "hermes_profile"]
+
 _MODEL_NAME = re.compile(r"[\w.:/@+-]{1,200}", re.ASCII)
 
 
-def hermes_profile(source: Source, root: Source, *, python: str, names: Names) -> HermesProfile:
-    """Return where an agent's models are found. names: where its keys are looked up, the gateway's environment last."""
+def hermes_profile(source: Source, root: Source, *, python: str, names: Names) -> HermesProfile | None:
+    """Return where an agent's models are found; None for one of another engine. names: of its keys."""
+    if source.overlay.engine != "hermes":
+        return None
     held = HeldNames()
     return HermesProfile(
         id=source.id,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from hermes_iso.agents import Agent, Contacts, Subagents
-from hermes_iso.config.hermes_models import hermes_model, hermes_model_named, hermes_profile
+from hermes_iso.config.hermes_models import HermesProfile, hermes_model, hermes_model_named, hermes_profile
 from hermes_iso.config.model_choice import (
     choose_fallbacks,
     choose_model,
@@ -15,11 +15,12 @@ from hermes_iso.config.model_choice import (
     choose_subagent_model,
     model_named,
 )
-from hermes_iso.config.people import admins, persona_of, personalities
+from hermes_iso.config.people import PERSONA, admins, persona_of, personalities
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_shapes import SubagentShape
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.tool_rules import tool_policy
+from hermes_iso.engines import HermesAgent
 from hermes_iso.profiles import Profile
 
 ITERATIONS = 90
@@ -38,10 +39,8 @@ class AgentMaker:
     def make(self, source: Source, profile: Profile, names: Names, *, contacts: Contacts | None = None) -> Agent:
         """Return the agent. `names` is where its `${NAME}`s and keys are looked up."""
         sandbox = source.overlay.sandbox
-        hermes = None
-        if source.overlay.engine == "hermes":
-            hermes = hermes_profile(source, self.root, python=self.hermes_python, names=names)
-        return Agent(
+        hermes = hermes_profile(source, self.root, python=self.hermes_python, names=names)
+        agent = Agent(
             id=source.id,
             ns=source.id,
             model=hermes_model(hermes.model)
@@ -51,8 +50,8 @@ class AgentMaker:
             policy=tool_policy(source, self.root, problems=self.problems),
             profile=profile,
             engine=source.overlay.engine,
-            python=self.hermes_python if hermes else None,
-            hermes=hermes,
+            max_concurrent=source.overlay.max_concurrent,
+            resume=source.overlay.resume,
             turn_timeout=sandbox.turn_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
@@ -65,6 +64,12 @@ class AgentMaker:
             persona_file=self._persona_file(source),
             contacts=contacts or Contacts(),
         )
+        return replace(agent, hermes=self._hermes(agent, hermes)) if hermes else agent
+
+    def _hermes(self, agent: Agent, profile: HermesProfile) -> HermesAgent:
+        """Return what hermes-agent needs; where nobody wrote a persona it has its own."""
+        persona = "" if agent.persona == PERSONA else agent.persona
+        return HermesAgent(self.hermes_python, profile.model, agent.max_iterations, persona, profile)
 
     def _subagents(self, source: Source, names: Names) -> Subagents:
         """Return how the agent may delegate."""

@@ -35,7 +35,7 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
     if isinstance(gateway, dict):
         ignored = HERMES_GATEWAY_KEYS | {"profile_routes"}
         data["gateway"] = {key: value for key, value in gateway.items() if key not in ignored}
-        for key in ("group_sessions_per_user", "thread_sessions_per_user"):
+        for key in ("group_sessions_per_user", "thread_sessions_per_user", "max_concurrent_sessions"):
             if key in data["gateway"]:
                 data.setdefault(key, data["gateway"].pop(key))
     for key in [key for key, value in data.items() if value is None]:

@@ -57,6 +57,10 @@ class HermesMenu:
             found.setdefault(settings.model, settings)
         return found
 
+    def knows(self, key: str) -> bool:
+        """Say whether a key is the placeholder of a model."""
+        return key in self.routes
+
     def models_for(self, key: str) -> Mapping[str, ModelSettings]:
         """Return what a request with this key may name: the one model that it stands for, else any."""
         settings = self.routes.get(key)

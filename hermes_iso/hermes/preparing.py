@@ -11,7 +11,7 @@ from hermes_iso.agents import Agent
 from hermes_iso.broker.model_host.menu import Offers
 from hermes_iso.errors import ModelError, TurnError
 from hermes_iso.hermes.menu import HermesMenu
-from hermes_iso.hermes.model_inside import config_sections
+from hermes_iso.hermes.model_inside import config_sections, inside
 from hermes_iso.hermes.models import HermesModels, Known
 
 
@@ -23,11 +23,16 @@ class HermesAgents:
 
     async def prepared(self, agent: Agent) -> Agent:
         """Return an agent whose sandbox tells its engine of its models; one of another engine as it is. Raises TurnError."""
+        if agent.hermes is None or agent.hermes.profile is None:
+            return agent
         try:
-            known = await self._known(agent)
+            own = await self._models.of(agent.hermes.profile)
+            known = await self._known(agent) or own
         except ModelError as error:
             raise TurnError(error.kind, str(error)) from error
-        return agent if known is None else replace(agent, models_inside=config_sections(known.resolved, known.written))
+        asked = {} if known is own else inside("main", known.main).settings()
+        hermes = replace(agent.hermes, sections=config_sections(own.resolved, own.written), asked=asked)
+        return replace(agent, hermes=hermes)
 
     async def ready(self, agent: Agent) -> Agent:
         """Return the same where no turn is asked for: without models where they can't be told, which is in the log."""
@@ -51,7 +56,7 @@ class HermesAgents:
 
     async def _known(self, agent: Agent) -> Known | None:
         """Return what an agent's profile, and the model that its session chose, mean now. Raises ModelError."""
-        if agent.hermes is None:
+        profile = agent.hermes.profile if agent.hermes else None
+        if profile is None:
             return None
-        chosen = agent.model.model if agent.model.model != agent.hermes.model else ""
-        return await self._models.of(agent.hermes, chosen)
+        return await self._models.of(profile, agent.model.model if agent.model.model != profile.model else "")

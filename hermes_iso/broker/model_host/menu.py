@@ -32,8 +32,11 @@ class Offer(Protocol):
     def hosts(self) -> frozenset[str]:
         """See above."""
 
+    def knows(self, key: str) -> bool:
+        """Say whether a key, as it stands inside, is a placeholder of the engine's own."""
+
     def models_for(self, key: str) -> Mapping[str, ModelSettings]:
-        """Return the models that a request with this key, as it stands inside, may name."""
+        """Return the models that a request with this key may name."""
 
     def refused(self, tool: str, /) -> bool:
         """Say whether policy keeps a tool from the turn."""
@@ -75,7 +78,11 @@ class Menu:
         """Further names of the model host."""
         return frozenset()
 
-    def models_for(self, key: str) -> Mapping[str, ModelSettings]:  # noqa: ARG002  # see Offer
+    def knows(self, key: str) -> bool:  # noqa: ARG002  # see Offer
+        """Say that there is no such placeholder."""
+        return False
+
+    def models_for(self, key: str) -> Mapping[str, ModelSettings]:  # noqa: ARG002
         """Return the models that a request may name, whatever its key is."""
         return self.models
 
