@@ -18,6 +18,7 @@ from typing import Any
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.engines import TurnFault
 from hermes_iso_sandbox.guest.engines.hermes import history
+from hermes_iso_sandbox.guest.engines.hermes.background import keep_beyond_turn
 from hermes_iso_sandbox.guest.engines.hermes.extensions import load_plugins, start_servers
 from hermes_iso_sandbox.guest.engines.hermes.grants import enforce
 from hermes_iso_sandbox.guest.engines.hermes.showing import Showing
@@ -68,12 +69,15 @@ class HermesEngine:
             _resume_logging()
             session_id, messages = self._open_session(request)
             self._fit(request, session_id)
+            keep_beyond_turn(talk)
             showing = Showing(talk, self._agent)
             talk.listen(self._agent.interrupt, showing.told)
             result = self._agent.run_conversation(request.text, conversation_history=messages, task_id=session_id)
             done = showing.done(result)
             if request.facts.get("stored", True):
                 history.finish(self._database, request.session_id, request.text)
+            else:
+                self._database.delete_session_if_empty(session_id)
         except TurnFault:
             raise
         except Exception as error:
@@ -117,11 +121,15 @@ class HermesEngine:
         agent = self._agent
         agent.session_id = session_id
         agent._gateway_session_key = request.session_key
-        agent._persist_disabled = not facts.get("stored", True)
+        if not facts.get("stored", True):
+            agent._persist_disabled = True
+            agent._get_session_db_for_recall = lambda: self._database
         agent.ephemeral_system_prompt = "\n\n".join(filter(None, (facts.get("persona"), request.instructions))) or None
         if effort := facts.get("reasoning"):
             agent.reasoning_config = {"enabled": effort != "none", "effort": effort}
-        import_module("gateway.session_context").set_current_session_id(session_id)
+        context = import_module("gateway.session_context")
+        context.set_current_session_id(session_id)
+        context.declare_stateless_channel()  # what it starts aside would end with the turn
         if callable(bind := getattr(agent.context_compressor, "bind_session_state", None)):
             bind(session_db=self._database, session_id=session_id)
         self._unlock(facts["key"])
