@@ -96,6 +96,7 @@ class Agent:
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
     egress: which hosts its turns may reach; without any it needs no door.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    ask_timeout: seconds that a turn waits for a person; they do not count for the other.
     fallbacks: who answers at the model host, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
@@ -111,6 +112,7 @@ class Agent:
     profile: Profile
     engine: Literal["native"] = "native"
     turn_timeout: float = 600.0
+    ask_timeout: float = 900.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
     fallbacks: tuple[ModelSettings, ...] = ()

@@ -105,7 +105,16 @@ class Gateway:
         records = services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         try:
-            desk = Desk.of(inbound, route, records.sessions, services.runner, hooks=services.hooks, relay=relay, log=log)
+            desk = Desk.of(
+                inbound,
+                route,
+                records.sessions,
+                services.runner,
+                hooks=services.hooks,
+                relay=relay,
+                log=log,
+                asks=services.asks,
+            )
             reply = await take_command(inbound, route, config, desk)
             if isinstance(reply, str):
                 outbound = answer_of(reply, inbound, route, turn_id=turn_id)
@@ -177,6 +186,7 @@ class Gateway:
     async def drain(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Take no new turns, wait for those that run, then end what is left. May be called again with less patience."""
         self._draining = True
+        self._services.asks.close()
         if self._handling:
             with trio.move_on_after(timeout):
                 await self._idle.wait()

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import trio
 
+from hermes_iso.asks import Asks
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
@@ -32,6 +33,7 @@ class Services:
     pool: SandboxPool
     runner: TurnRunner
     background: trio.Nursery
+    asks: Asks
     hooks: Hooks = field(default_factory=Hooks)
     doors: Doors | None = None
 
@@ -51,5 +53,7 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
-        runner = TurnRunner(pool, models, hooks=hooks, more=MoreBrokers(records.sessions), doors=doors.beside)
-        yield Services(records, pool, runner, background, hooks, doors)
+        asks = Asks(records.sessions)
+        more = MoreBrokers(records.sessions, asks)
+        runner = TurnRunner(pool, models, hooks=hooks, more=more, doors=doors.beside)
+        yield Services(records, pool, runner, background, asks, hooks, doors)

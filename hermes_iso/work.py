@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -42,6 +44,36 @@ class NoMailbox:
 
 
 NO_MAILBOX = NoMailbox()
+
+
+class Clock(Protocol):
+    """Keeps a turn's time; `leases.Leash` is one."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Let no time count while the body runs; may be entered several times at once."""
+
+
+class Slot(Protocol):
+    """A turn's place among those of its agent that may run at a time. Giving up none, or taking one again, does nothing."""
+
+    def give_up(self) -> None:
+        """Let another turn have it."""
+
+    async def take_again(self) -> None:
+        """Wait for a place; cancelling leaves the turn without one."""
+
+
+class NoSlot:
+    """No place: as many turns run as there are."""
+
+    def give_up(self) -> None:
+        """Do nothing."""
+
+    async def take_again(self) -> None:
+        """Do nothing."""
+
+
+NO_SLOT = NoSlot()
 _NOTHING = ToolPolicy((Layer("session", allow=frozenset()),))
 
 
@@ -50,7 +82,8 @@ class Work:
     """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told.
 
     policy: all layers that decided about the tools. allowance: the subagents that are left to it. depth: 0, or how many turns
-    above it delegated. mailbox: takes what it writes to other agents.
+    above it delegated. mailbox: takes what it writes to other agents. slot: its agent's, while it runs. clocks: what keeps its
+    time, and that of the turns above it.
     """
 
     turn: Turn
@@ -62,6 +95,8 @@ class Work:
     allowance: Allowance = field(default_factory=lambda: Allowance(0))
     depth: int = 0
     mailbox: Broker = NO_MAILBOX
+    slot: Slot = NO_SLOT
+    clocks: tuple[Clock, ...] = ()
 
     @staticmethod
     def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog, mailbox: Broker = NO_MAILBOX) -> Work:
@@ -89,7 +124,8 @@ class Work:
         if not tools:
             yours = ", ".join(tool.name for tool in self.tools)
             raise TurnError("no_tools", f"Nothing that was asked for a subagent is granted to it: ask for others of {yours}.")
-        return Work(turn, agent, tools, relay, self.log.below(turn.turn_id), policy, self.allowance, self.depth + 1)
+        log, deeper = self.log.below(turn.turn_id), self.depth + 1
+        return Work(turn, agent, tools, relay, log, policy, self.allowance, deeper, slot=self.slot, clocks=self.clocks)
 
     @staticmethod
     def without_tools(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
@@ -100,6 +136,18 @@ class Work:
     def may_go_out(self) -> bool:
         """Whether it is granted a tool that could use its agent's door."""
         return any(tool.executes for tool in self.tools)
+
+    @asynccontextmanager
+    async def waiting_for_person(self) -> AsyncIterator[None]:
+        """Let none of the turn's time count, and give its slot to others, while the body waits for a person."""
+        with ExitStack() as stack:
+            for clock in self.clocks:
+                stack.enter_context(clock.paused())
+            self.slot.give_up()
+            try:
+                yield
+            finally:
+                await self.slot.take_again()
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""

@@ -80,6 +80,7 @@ class ChatCompletions:
             session_id=session_id,
             process_key=None if named else process_key,
             turn_id=turn_id,
+            answerable=named is not None and request.stream,
         )
 
 

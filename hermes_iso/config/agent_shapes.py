@@ -102,6 +102,7 @@ class AgentShape(Shape):
     home_dir: PathText | None = None
     engine: Literal["native"] = "native"
     admins: Texts = Field(default_factory=list)
+    ask_timeout: Seconds = 900.0
     tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None
     subagents: SubagentsShape = Field(default_factory=SubagentsShape)
     allow_soul_edit: Switch = False

@@ -63,7 +63,6 @@ PLATFORM_SECRETS = {
 NOT_BUILT = (
     ("engines",),
     ("agents", "*", "resume"),
-    ("agents", "*", "ask_timeout"),
 )
 """Key paths that a later version has; `*` stands for any key or place in a list."""
 

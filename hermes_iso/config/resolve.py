@@ -45,6 +45,7 @@ class AgentMaker:
             profile=profile,
             engine=source.overlay.engine,
             turn_timeout=sandbox.turn_timeout,
+            ask_timeout=source.overlay.ask_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
             fallbacks=choose_fallbacks(source, self.root, names=names, problems=self.problems),

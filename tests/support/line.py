@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from hermes_iso.agents import Agent, ModelSettings
+from hermes_iso.asks import Asks
 from hermes_iso.background import Background
 from hermes_iso.broker.calls import ModelAnswer, ModelCall, OnText
 from hermes_iso.broker.more import MoreBrokers
@@ -213,9 +214,10 @@ async def open_line(
     pool = pool or FakePool(script)
     async with open_records(config) as records, Background() as background:
         hooks = hooks or Hooks()
-        more = MoreBrokers(records.sessions)
+        asks = Asks(records.sessions)
+        more = MoreBrokers(records.sessions, asks)
         runner = TurnRunner(pool, models or FakeModels(), hooks=hooks, more=more, interrupt_grace=grace)
-        yield Gateway(config, Services(records, pool, runner, background, hooks), controls), pool
+        yield Gateway(config, Services(records, pool, runner, background, asks, hooks), controls), pool
 
 
 class Chat:

@@ -344,7 +344,7 @@ def _by_key(line):
     ("config", "key"),
     [
         ("engines: {}", "engines"),
-        *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("resume", "ask_timeout")),
+        ("agents: {a: {resume: x}}", "agents.a.resume"),
     ],
 )
 def test_a_key_of_a_later_version_is_refused(home, config, key):
