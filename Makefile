@@ -6,7 +6,7 @@ PORT ?= 8642
 PARALLEL := -n 3 --dist loadfile  # many tests wait for processes and deadlines, so two cores serve three workers
 
 .DEFAULT_GOAL := help
-.PHONY: help run key setup test test-all check unit unprivileged lint format lock bench bench-http bench-routing clean bubblewrap
+.PHONY: help run key setup hermes test test-all check unit unprivileged lint format lock bench bench-http bench-routing clean bubblewrap
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -18,6 +18,12 @@ key:  ## print the API key of the demo gateway that you run
 	@sh tools/demo-key.sh
 
 setup: bubblewrap $(VENV)/.ready  ## make .venv from requirements.lock and see to bubblewrap
+
+hermes: $(VENV)-hermes/.ready  ## make .venv-hermes, which runs hermes-agent, from requirements-hermes.lock
+
+$(VENV)-hermes/.ready: requirements-hermes.lock tools/hermes-venv.sh
+	@sh tools/hermes-venv.sh $(VENV)-hermes
+	@touch $@
 
 bubblewrap:
 	@sh tools/bubblewrap.sh
@@ -70,4 +76,4 @@ $(VENV)/.bench: bench/requirements.lock | setup
 	@touch $@
 
 clean:  ## remove what make made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-hermes .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

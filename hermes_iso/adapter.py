@@ -94,6 +94,16 @@ class Answering(Protocol):
         """
 
 
+class Chats(Protocol):
+    """All chats that can be answered, whatever their platform and account."""
+
+    def answering(self, chat: ChatRef, *, reply_to: str | None, notes: DeliveryNotes) -> AbstractAsyncContextManager[Answering]:
+        """Open an answer to a chat; see `ChatAdapter.answering`.
+
+        Entering raises DeliveryError: `again` where its account may come back, else it is not configured any more.
+        """
+
+
 class ChatAdapter(Protocol):
     """An adapter whose chats are answered through the ledger. An entry point makes one for each ChatAccount."""
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from hermes_iso.broker.egress.rules import EgressRules
+from hermes_iso.engines import Engine, Tools, tools_of, with_hermes
 from hermes_iso.errors import TurnError, UsageError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
 from hermes_iso.profiles import Profile
 from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
-from hermes_iso.tools import TOOLS
 from hermes_iso_sandbox import Confinement, Narrowing
 
 ApiMode = Literal["chat_completions", "anthropic_messages", "offline"]
@@ -94,10 +94,13 @@ class Agent:
     ns: what stands for it in session keys: `main` for the root agent, else its id.
     persona: the first system text: personality, else the profile's SOUL.md, else the root's, else a built-in one.
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
+    python: the interpreter of an engine that has one of its own.
     egress: which hosts its turns may reach; without any it needs no door.
+    max_concurrent: how many of its turns may run at a time; None: as many as the gateway has places.
+    resume: whether a turn that had called a tool when the gateway ended is run again, or its chat told.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
     ask_timeout: seconds that a turn waits for a person; they do not count for the other.
-    fallbacks: who answers at the model host, in this order, when `model` does not.
+    fallbacks: who answers, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
     personalities: the personas that a session may choose by name.
@@ -110,7 +113,8 @@ class Agent:
     persona: str
     policy: ToolPolicy
     profile: Profile
-    engine: Literal["native"] = "native"
+    engine: Engine = "native"
+    python: str | None = None
     turn_timeout: float = 600.0
     ask_timeout: float = 900.0
     background_timeout: float = 3600.0
@@ -124,6 +128,8 @@ class Agent:
     persona_file: Path | None = None
     contacts: Contacts = Contacts()
     egress: EgressRules = field(default_factory=EgressRules)
+    max_concurrent: int | None = None
+    resume: Literal["tell", "rerun"] = "tell"
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""
@@ -131,25 +137,37 @@ class Agent:
         return written or self.persona
 
     @property
+    def tools(self) -> Tools:
+        """All tools of its engine, by their names."""
+        return tools_of(self.engine)
+
+    @property
     def offered(self) -> tuple[str, ...]:
         """The tools that its engine has for it: one for writing to other agents only where there are some."""
-        return tuple(name for name in TOOLS if name != "send_message" or self.contacts.to)
+        return tuple(name for name in self.tools if name != "send_message" or self.contacts.to)
 
     @property
     def needs(self) -> Needs:
         """What the agent's own grant needs of its sandbox, over all platforms."""
-        return needs_of(self.policy.grant(TOOLS))
+        return needs_of(self.policy.grant(self.tools))
 
     @property
     def has_door(self) -> bool:
-        """Whether there is a way out of its sandbox: there is something that it may reach, and it has a tool that could."""
+        """Whether there is a way out of its sandbox: there is something that it may reach, and it has a tool that could.
+
+        An engine of its own reaches its model that way.
+        """
         reaches = self.egress.opens or self.models is not None or bool(self.profile.secrets)
-        return reaches and self.needs.execute
+        return self.engine == "hermes" or (reaches and self.needs.execute)
 
     def confinement(self) -> Confinement:
         """Return what every process of this agent may touch, from the files as they stand now. Raises ConfigError."""
         confinement = shaped(self.profile.confinement(), self.needs, self.profile.workplaces)
-        return replace(confinement, door=self.has_door)
+        confinement = replace(confinement, door=self.has_door)
+        if self.engine != "hermes" or self.python is None:
+            return confinement
+        model, mode = self.model.model, "chat_completions" if self.model.api_mode == "offline" else self.model.api_mode
+        return with_hermes(confinement, python=self.python, model=model, api_mode=mode, max_iterations=self.max_iterations)
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""

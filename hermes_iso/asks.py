@@ -15,7 +15,7 @@ import trio
 from hermes_iso.approvals import KeptApprovals
 from hermes_iso.errors import TurnError
 from hermes_iso.messages import ChatRef, Inbound, Progress
-from hermes_iso.questions import Answer, Question
+from hermes_iso.questions import Answer, Question, read_decision
 from hermes_iso.sessions import Sessions
 from hermes_iso.work import Work
 
@@ -89,6 +89,15 @@ class Asks:
         """Return the question that stands in a chat and waits for its answer."""
         first = self._waiting.get(place, [None])[0]
         return first if first is not None and first.shown and not first.settled.is_set() else None
+
+    def waits_for(self, inbound: Inbound) -> bool:
+        """Say whether a plain message may be the answer that a turn waits for in its chat, whoever's turn that is.
+
+        Such a message must not wait behind that turn. `commands.answers` decides whether it is the answer.
+        """
+        here = place_of("", inbound)[1:]
+        shown = [each for place in self._waiting if place[1:] == here and (each := self.shown_in(place)) is not None]
+        return any(each.question.kind == "clarify" or read_decision(inbound.text) is not None for each in shown)
 
     def settle(self, pending: Pending, answer: Answer) -> bool:
         """Answer a question; says whether it was still waiting."""

@@ -61,6 +61,7 @@ async def _listen(work: Work, lease: LeaseLike, heard: Heard) -> End:
                 heard.settle()
             case wire.ToolCalled():
                 name = shown_name(message.name)
+                await work.ledger.tools_called([name])
                 await work.log.add_tool("tool_called", tool=name, arguments_shown=len(message.preview))
                 await work.relay(Progress("tool_called", shown(message.preview), name))
             case wire.ToolReturned():

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 import trio
 
-from hermes_iso.errors import DeliveryError, TurnError
+from hermes_iso.errors import DeliveryError, DrainingError, TurnError
 from hermes_iso.journal import TurnLog
 from hermes_iso.messages import Inbound, Outbound, Receipt, Usage
 from hermes_iso.outcomes import Outcome, failed
@@ -51,6 +51,9 @@ async def deliver_once(outbound: Outbound, deliver: Deliver, *, log: TurnLog) ->
         receipt = await deliver(outbound)
     except trio.Cancelled:
         await log.add_last("delivery_cancelled")
+        raise
+    except DrainingError:  # it is kept for when the gateway is back
+        await log.add("delivery_put_off")
         raise
     except Exception as error:
         structlog.get_logger().exception("delivery_failed", turn_id=outbound.turn_id, agent=outbound.agent)

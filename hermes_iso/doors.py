@@ -22,7 +22,7 @@ from hermes_iso.broker.egress.dialing import Dialer
 from hermes_iso.broker.egress.door import Door
 from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.broker.egress.serving import serve_door
-from hermes_iso.broker.model_host.upstream import Sender
+from hermes_iso.broker.upstream import Sender
 from hermes_iso.config.schema import Config
 from hermes_iso.journal import Journal, TurnLog
 from hermes_iso.leases import LeaseLike

@@ -28,7 +28,7 @@ async def exchange(work: Work, lease: LeaseLike, *, door: ModelDoor, brokers: Ma
         async with Background() as nursery:
             nursery.start_soon(leash.pass_on_interrupt, lease)
             given = {**brokers, "process": processes, "send_message": work.mailbox}
-            calls = GuestCalls(lease, nursery, models=door, brokers=given)
+            calls = GuestCalls(lease, nursery, models=door, brokers=given, ledger=work.ledger)
             await send_request(lease, work.request())
             nursery.start_soon(leash.steering.pass_on, lease)
             return await converse(work, lease, Heard(calls.take_nowait, leash.steering.settle_nowait, door.hooks.returned))

@@ -25,6 +25,8 @@ from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, r
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
+from hermes_iso.inbox.front import Front
+from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.messages import Inbound, Receipt
 from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
@@ -52,6 +54,8 @@ async def open_gateway(
         await services.hooks.gateway_started(tuple(config.agents), platforms=["api_server"] if config.api else [])
         if controls is not None:
             services.background.start_soon(reload_on_change, gateway)
+        await gateway.front.inbox.load()
+        services.background.start_soon(gateway.front.serve)
         if admin:
             await services.background.start(serve_admin, gateway, services.records.directory)
         yield gateway
@@ -66,6 +70,7 @@ class Gateway:
         self._controls = controls
         self._reloader = Reloader(services, self._generations)
         self._post = PostOffice(self)
+        self.front = Front(self, services, urgent=services.asks.waits_for)
         self.started = time.time()
         self._draining = False
         self._handling = 0
@@ -86,21 +91,22 @@ class Gateway:
         """The routes that count now."""
         return self.generation.router
 
-    async def handle(self, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
+    async def handle(self, inbound: Inbound, deliver: Deliver, relay: Relay, ledger: Ledger = NO_LEDGER) -> Receipt:
         """Take one message through the line. Cancelling it ends the turn's processes first.
 
-        Raises RouteRejectedError or DrainingError before anything ran, DeliveryError when `deliver` raised; any other
-        failure is an Outbound with `error`.
+        ledger: keeps its steps. Raises RouteRejectedError or DrainingError before anything ran, DeliveryError when `deliver`
+        raised; any other failure is an Outbound with `error`.
         """
         self._check_open()
         with self._counted() as generation:
-            return await self._take(generation, inbound, deliver, relay)
+            return await self._take(generation, inbound, deliver, relay, ledger)
 
-    async def _take(self, generation: Generation, inbound: Inbound, deliver: Deliver, relay: Relay) -> Receipt:
+    async def _take(self, generation: Generation, inbound: Inbound, deliver: Deliver, relay: Relay, ledger: Ledger) -> Receipt:
         """Take one message through the line, by one generation from its first step to its last."""
         services, config = self._services, generation.config
         route = await services.hooks.route(inbound, generation.router, among=config.agents)
         agent = config.agents[route.agent]
+        await ledger.routed(agent.id)
         turn_id = inbound.turn_id or secrets.token_hex(12)
         records = services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
@@ -125,8 +131,10 @@ class Gateway:
             )
             async with where as turn:
                 mailbox = self._post.mailbox(turn, log)
-                work = Work.granted(turn, turn.settings.applied(agent), relay=relay, log=log, mailbox=mailbox)
+                own, slot = turn.settings.applied(agent), services.slots.slot_of(inbound, agent.id, agent.max_concurrent)
+                work = Work.granted(turn, own, relay=relay, log=log, mailbox=mailbox, slot=slot, ledger=ledger)
                 outcome = await services.hooks.around(turn, partial(services.runner.run, work))
+                ledger.ended(outcome.messages)
                 if outcome.error is None:
                     await records.sessions.keep(turn, outcome.messages, outcome.usage)
                 else:
@@ -187,13 +195,15 @@ class Gateway:
         """Take no new turns, wait for those that run, then end what is left. May be called again with less patience."""
         self._draining = True
         self._services.asks.close()
+        self.front.close()
         if self._handling:
             with trio.move_on_after(timeout):
                 await self._idle.wait()
         self._services.runner.stop()
-        if self._handling:
-            with trio.move_on_after(STOP_TIMEOUT):
+        with trio.move_on_after(STOP_TIMEOUT):
+            if self._handling:
                 await self._idle.wait()
+            await self.front.wait_idle()
 
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells: whether it drains, turns that run or wait, and the pool's counts."""

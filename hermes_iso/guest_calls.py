@@ -12,6 +12,7 @@ from hermes_iso.broker.door import ModelDoor
 from hermes_iso.errors import ModelError, TurnError
 from hermes_iso.history import message_size
 from hermes_iso.leases import LeaseLike
+from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.work import Broker
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.errors import SandboxError
@@ -27,7 +28,7 @@ UNREAD_ANSWERS = 4
 class GuestCalls:
     """Takes the broker calls of one turn, checks what they name, and sends the answers.
 
-    brokers: what answers each method but the model's.
+    brokers: what answers each method but the model's. ledger: keeps that the turn calls tools, before its process hears of it.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class GuestCalls:
         *,
         models: ModelDoor,
         brokers: Mapping[str, Broker],
+        ledger: Ledger = NO_LEDGER,
     ) -> None:
+        self._ledger = ledger
         self._lease = lease
         self._nursery = nursery
         self._models = models
@@ -92,7 +95,10 @@ class GuestCalls:
             await self._lease.send(wire.BrokerChunk(call.call_id, {"text": text}))
 
         if call.method == "model":
-            return await self._models.answer(call.params, on_text)
+            answer = await self._models.answer(call.params, on_text)
+            if calls := answer["message"].get("tool_calls"):
+                await self._ledger.tools_called([str(each["function"]["name"]) for each in calls])
+            return answer
         if call.method in self._brokers:
             await self._models.hooks.check_asked(call.method, call.params)
             return await self._brokers[call.method].answer(call.params)

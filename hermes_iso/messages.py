@@ -53,6 +53,7 @@ class Inbound:
     attachments: files that came with it.
     answerable: whether its sender can be asked something while the turn runs: a question is seen in this chat at once, and the
         next message in it can be the answer.
+    clock: a clock began it and nobody waits: messages of people go first.
     """
 
     chat: ChatRef
@@ -70,6 +71,7 @@ class Inbound:
     via: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     answerable: bool = True
+    clock: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,12 @@ class Outcome:
     retry_after: float | None = None
 
 
-def failed(error: TurnError, usage: Usage) -> Outcome:
+def said_instead(text: str) -> Outcome:
+    """Return the outcome of a message that the gateway answers in the place of a turn."""
+    return Outcome(text, ({"role": "assistant", "content": text},))
+
+
+def failed(error: TurnError, usage: Usage = Usage()) -> Outcome:  # noqa: B008  # frozen
     """Return the outcome of a turn that failed."""
     interrupted = error.kind == "interrupted"
     return Outcome(str(error), usage=usage, error=error.kind, retry_after=error.retry_after, interrupted=interrupted)

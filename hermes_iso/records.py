@@ -10,6 +10,7 @@ from pathlib import Path
 from hermes_iso import journal, sessions
 from hermes_iso.config.schema import Config
 from hermes_iso.home_lock import hold_home, make_private
+from hermes_iso.inbox.schema import GATEWAY_SCHEMA
 from hermes_iso.session_schema import SCHEMA
 from hermes_iso.store import Database, open_database
 
@@ -64,12 +65,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The open records of one gateway. `directory` is `<home>/hermes-iso`."""
+    """The open records of one gateway. `directory` is `<home>/hermes-iso`, `gateway` its gateway.db."""
 
     directory: Path
     journal: journal.Journal
     sessions: sessions.Sessions
     databases: AgentDatabases
+    gateway: Database
 
 
 @asynccontextmanager
@@ -77,9 +79,9 @@ async def open_records(config: Config) -> AsyncIterator[Records]:
     """Take the home's lock, then open the databases. Raises HomeBusyError, UsageError."""
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(hold_home(config.home))
-        entries = await stack.enter_async_context(open_database(directory / "gateway.db", journal.SCHEMA))
+        entries = await stack.enter_async_context(open_database(directory / "gateway.db", GATEWAY_SCHEMA, synchronous="full"))
         databases = AgentDatabases(directory / "agents")
         stack.push_async_callback(databases.close_all_but, ())
         await databases.open(config.agents)
         writer = await stack.enter_async_context(journal.open_journal(entries))
-        yield Records(directory, writer, sessions.Sessions(databases.by_agent), databases)
+        yield Records(directory, writer, sessions.Sessions(databases.by_agent), databases, entries)

@@ -92,6 +92,7 @@ class Reloader:
         new, change = await trio.to_thread.run_sync(make)
         await self._services.records.databases.open(new.config.agents)
         self._generations.current = new
+        self._services.slots.resize(new.config.max_concurrent)
         if self._services.doors is not None:
             self._services.doors.use(new.config)
         self._services.background.start_soon(self._settle, old, new, (*change.added, *change.changed))

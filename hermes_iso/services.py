@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import trio
 
+from hermes_iso.adapter import Chats
 from hermes_iso.asks import Asks
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
@@ -17,7 +18,9 @@ from hermes_iso.config.schema import Config
 from hermes_iso.doors import Doors
 from hermes_iso.hooks.opening import Hooks, open_hooks
 from hermes_iso.leases import warm_ahead
+from hermes_iso.no_chats import NO_CHATS
 from hermes_iso.records import Records, open_records
+from hermes_iso.slots import Slots
 from hermes_iso.turns import TurnRunner
 from hermes_iso_sandbox import SandboxPool
 
@@ -36,6 +39,8 @@ class Services:
     asks: Asks
     hooks: Hooks = field(default_factory=Hooks)
     doors: Doors | None = None
+    chats: Chats = NO_CHATS
+    slots: Slots = field(default_factory=Slots)
 
 
 @asynccontextmanager
@@ -56,4 +61,5 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
         asks = Asks(records.sessions)
         more = MoreBrokers(records.sessions, asks)
         runner = TurnRunner(pool, models, hooks=hooks, more=more, doors=doors.beside)
-        yield Services(records, pool, runner, background, asks, hooks, doors)
+        slots = Slots(config.max_concurrent)
+        yield Services(records, pool, runner, background, asks, hooks, doors, slots=slots)

@@ -129,6 +129,22 @@ class Sessions:
         turn = Turn(turn_id, route, inbound, row.session_id, key.identity, chat=key.identity, row=row.id)
         return _with(turn, SessionSettings.from_text(row.settings), texts)
 
+    async def kept_answer(self, inbound: Inbound, route: Route) -> tuple[str, str] | None:
+        """Return the answer and the session's id where the chat's last exchange is this very message's, else None.
+
+        Raises TurnError(internal).
+        """
+
+        def select(connection: apsw.Connection) -> tuple[str, str] | None:
+            row = current_session(connection, chat_key(inbound, route))
+            last = last_exchange(connection, row.id) if row else None
+            if row is None or last is None or last[1] != inbound.turn_id:
+                return None
+            end = json.loads(read_history(connection, row.id)[-1])
+            return (str(end.get("content") or ""), row.session_id) if end["role"] == "assistant" else None
+
+        return await self.run(route.agent, select)
+
     @contextmanager
     def alone(self, key: ChatKey) -> Iterator[None]:
         """Hold the chat's one place if nobody else does. Raises TurnError(busy)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from hermes_iso.tools import TOOLS
+from hermes_iso.engines import ALL_TOOLS
 from hermes_iso_sandbox import Confinement, Narrowing
 
 
@@ -23,7 +23,7 @@ class Needs:
 
 def needs_of(granted: Iterable[str]) -> Needs:
     """Return what tools need; one that no engine offers needs nothing."""
-    specs = [TOOLS[name] for name in granted if name in TOOLS]
+    specs = [ALL_TOOLS[name] for name in granted if name in ALL_TOOLS]
     return Needs(execute=any(spec.executes for spec in specs), write=any(spec.writes for spec in specs))
 
 

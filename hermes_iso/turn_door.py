@@ -12,8 +12,8 @@ from hermes_iso.broker.injection.hosts import InjectedHosts
 from hermes_iso.broker.model_host.answering import Answers
 from hermes_iso.broker.model_host.host import ModelHost
 from hermes_iso.broker.model_host.menu import Menu
-from hermes_iso.broker.model_host.upstream import Sender
 from hermes_iso.broker.own_hosts import OwnHosts, attach
+from hermes_iso.broker.upstream import Sender
 from hermes_iso.journal import TurnLog
 from hermes_iso.work import Work
 
@@ -21,7 +21,7 @@ from hermes_iso.work import Work
 def equip_for_turn(door: Door, work: Work, models: ModelDoor, sender: Sender) -> None:
     """Let a turn's door answer by itself. models: the turn's other way to its model, with which programs share a budget."""
     agent, host = work.agent, None
-    if agent.models is not None:
+    if agent.models is not None or agent.engine == "hermes":
         menu = Menu.of(agent, work.policy, work.turn.route.reply_to.platform)
         host = ModelHost(sender, menu=menu, answers=Answers(menu, models.budgets, work.log), deadline=door.deadline)
     attach(door, OwnHosts(host, InjectedHosts(agent.profile.secrets, door=door, tls=sender.tls, log=work.log)))

@@ -8,7 +8,7 @@ returns or raises.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NoReturn, Protocol
@@ -20,7 +20,7 @@ from hermes_iso.broker.door import Hooks, ModelDoor, Models, ToolHooks
 from hermes_iso.errors import ConfigError, TurnError
 from hermes_iso.exchange import MoreBrokers, exchange
 from hermes_iso.leases import LeaseLike, Leash, PoolLike
-from hermes_iso.outcomes import Outcome, failed, outcome_of, translated
+from hermes_iso.outcomes import Outcome, failed, outcome_of, said_instead, translated
 from hermes_iso.subagents import delegation
 from hermes_iso.work import Work
 from hermes_iso_sandbox.errors import SandboxError
@@ -29,6 +29,7 @@ INTERRUPT_GRACE = 5.0
 """Seconds that a turn has to end by itself after an interrupt."""
 STOPPED_RETRY = 5.0
 """Seconds after which to try again when the gateway stopped."""
+_STOPPED = "The gateway stopped before this turn ended: ask again in a moment."
 PLACE_TIMEOUT = 30.0
 """Seconds that a subagent waits for a place in its agent's sandbox: those who hold the places may be waiting for theirs."""
 
@@ -85,6 +86,7 @@ class TurnRunner:
         self._doors = doors
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
+        self._queued: dict[trio.CancelScope, Work] = {}
         self._stopped = False
         self._log = structlog.get_logger()
 
@@ -98,11 +100,14 @@ class TurnRunner:
         return sum(each.work.agent.id == agent for each in self._running)
 
     def works(self) -> list[Work]:
-        """Return the turns that run now, with what each has."""
-        return [each.work for each in self._running]
+        """Return the turns that run now or wait for a place to, with what each has."""
+        return [*(each.work for each in self._running), *self._queued.values()]
 
     def interrupt(self, turn_id: str) -> None:
         """Ask a turn to stop soon; one that goes on is ended after its grace, and one without a process at once."""
+        for scope, work in self._queued.items():
+            if work.turn.turn_id == turn_id:
+                scope.cancel()
         for each in self._running:
             if each.work.turn.turn_id == turn_id:
                 each.leash.interrupt.set()
@@ -120,12 +125,30 @@ class TurnRunner:
     def stop(self) -> None:
         """End every turn that runs, and refuse those that would begin."""
         self._stopped = True
+        for scope in self._queued:
+            scope.cancel()
         for each in self._running:
             each.leash.scope.cancel()
 
     async def run(self, work: Work) -> Outcome:
-        """Take a turn to its end. Never raises for a failed turn; cancelling ends its processes, then passes."""
-        return await self._run(work, Leash(work.agent.turn_timeout, self._grace), self._models)
+        """Take a turn to its end. Never raises for a failed turn; cancelling ends its processes, then passes.
+
+        The time that it waits for its slot is not the turn's own.
+        """
+        if work.ledger.instead:
+            return said_instead(work.ledger.instead)
+        async with AsyncExitStack() as stack:
+            with trio.CancelScope() as scope:
+                self._queued[scope] = work
+                try:
+                    await stack.enter_async_context(work.slot)
+                finally:
+                    del self._queued[scope]
+            if scope.cancelled_caught:
+                stopped = TurnError("draining", _STOPPED, STOPPED_RETRY) if self._stopped else None
+                return failed(stopped or TurnError("interrupted", "The turn was stopped."))
+            await work.ledger.running()
+            return await self._run(work, Leash(work.agent.turn_timeout, self._grace), self._models)
 
     async def _run_below(self, above: _Running, work: Work) -> Outcome:
         """Take a turn to its end that another one delegated: on its time, and at its cost."""
@@ -194,8 +217,7 @@ class TurnRunner:
     def _why_ended(self, running: _Running) -> TurnError:
         """Return why a turn was ended from outside."""
         if self._stopped:
-            text = "The gateway stopped before this turn ended: ask again in a moment."
-            return TurnError("draining", text, STOPPED_RETRY)
+            return TurnError("draining", _STOPPED, STOPPED_RETRY)
         if running.leash.interrupt.is_set():
             return TurnError("interrupted", "The turn was stopped.")
         if running.leash.waits:

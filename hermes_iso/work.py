@@ -11,10 +11,12 @@ from typing import Any, Protocol
 from hermes_iso.agents import Agent, Allowance
 from hermes_iso.errors import TurnError
 from hermes_iso.journal import TurnLog
+from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.policy import Layer, ToolPolicy
 from hermes_iso.relays import Relay, one_at_a_time
 from hermes_iso.sessions import Turn
-from hermes_iso.tools import TOOLS, ToolSpec
+from hermes_iso.slots import FREE_SLOT, FreeSlot
+from hermes_iso.tool_spec import ToolSpec
 from hermes_iso_sandbox import wire
 
 
@@ -43,9 +45,6 @@ class NoMailbox:
         raise TurnError("not_granted", "Writing to agents is the tool send_message's, which this turn is not granted.")
 
 
-NO_MAILBOX = NoMailbox()
-
-
 class Clock(Protocol):
     """Keeps a turn's time; `leases.Leash` is one."""
 
@@ -53,27 +52,7 @@ class Clock(Protocol):
         """Let no time count while the body runs; may be entered several times at once."""
 
 
-class Slot(Protocol):
-    """A turn's place among those of its agent that may run at a time. Giving up none, or taking one again, does nothing."""
-
-    def give_up(self) -> None:
-        """Let another turn have it."""
-
-    async def take_again(self) -> None:
-        """Wait for a place; cancelling leaves the turn without one."""
-
-
-class NoSlot:
-    """No place: as many turns run as there are."""
-
-    def give_up(self) -> None:
-        """Do nothing."""
-
-    async def take_again(self) -> None:
-        """Do nothing."""
-
-
-NO_SLOT = NoSlot()
+NO_MAILBOX = NoMailbox()
 _NOTHING = ToolPolicy((Layer("session", allow=frozenset()),))
 
 
@@ -82,8 +61,8 @@ class Work:
     """A turn, the agent that takes it, the tools that it was granted, and where what it shows and does is told.
 
     policy: all layers that decided about the tools. allowance: the subagents that are left to it. depth: 0, or how many turns
-    above it delegated. mailbox: takes what it writes to other agents. slot: its agent's, while it runs. clocks: what keeps its
-    time, and that of the turns above it.
+    above it delegated. mailbox: takes what it writes to other agents. slot: its place among the turns that run at a time.
+    ledger: keeps its steps, the tools that it calls among them. clocks: what keeps its time, and that of the turns above it.
     """
 
     turn: Turn
@@ -95,11 +74,21 @@ class Work:
     allowance: Allowance = field(default_factory=lambda: Allowance(0))
     depth: int = 0
     mailbox: Broker = NO_MAILBOX
-    slot: Slot = NO_SLOT
+    slot: FreeSlot = FREE_SLOT
+    ledger: Ledger = NO_LEDGER
     clocks: tuple[Clock, ...] = ()
 
     @staticmethod
-    def granted(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog, mailbox: Broker = NO_MAILBOX) -> Work:
+    def granted(
+        turn: Turn,
+        agent: Agent,
+        *,
+        relay: Relay,
+        log: TurnLog,
+        mailbox: Broker = NO_MAILBOX,
+        slot: FreeSlot = FREE_SLOT,
+        ledger: Ledger = NO_LEDGER,
+    ) -> Work:
         """Return the work of a turn with the tools that all layers of its policy grant on this platform.
 
         mailbox: takes what it writes to other agents, if it is granted that. Raises TurnError(no_tools).
@@ -112,7 +101,7 @@ class Work:
             raise TurnError("no_tools", f"Agent {agent.id} is granted no tool {where}, so it takes no turn there: {how}.")
         mailbox = mailbox if any(tool.name == "send_message" for tool in tools) else NO_MAILBOX
         allowance = Allowance(agent.subagents.max_children)
-        return Work(turn, agent, tools, one_at_a_time(relay), log, policy, allowance, mailbox=mailbox)
+        return Work(turn, agent, tools, one_at_a_time(relay), log, policy, allowance, 0, mailbox, slot, ledger)
 
     def below(self, turn: Turn, agent: Agent, *, layer: Layer, relay: Relay) -> Work:
         """Return the work of a turn that this one delegated: it has this one's policy, narrowed, and its allowance.
@@ -135,7 +124,7 @@ class Work:
     @property
     def may_go_out(self) -> bool:
         """Whether it is granted a tool that could use its agent's door."""
-        return any(tool.executes for tool in self.tools)
+        return any(tool.executes for tool in self.tools) or self.agent.engine == "hermes"
 
     @asynccontextmanager
     async def waiting_for_person(self) -> AsyncIterator[None]:
@@ -143,11 +132,8 @@ class Work:
         with ExitStack() as stack:
             for clock in self.clocks:
                 stack.enter_context(clock.paused())
-            self.slot.give_up()
-            try:
+            async with self.slot.given_back():
                 yield
-            finally:
-                await self.slot.take_again()
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""
@@ -164,8 +150,15 @@ class Work:
             tools=[tool.name for tool in self.tools],
             max_iterations=agent.max_iterations,
             engine=agent.engine,
+            facts=self._facts(),
             narrowing=agent.narrowing(tool.name for tool in self.tools),
         )
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what an engine of its own is told besides: where the message came from, and whether its session is kept."""
+        if self.agent.engine == "native":
+            return {}
+        return {"platform": self.turn.route.reply_to.platform, "stored": self.turn.row is not None}
 
     def process_environment(self) -> dict[str, str]:
         """Return what tells a background process whose it is."""
@@ -179,4 +172,4 @@ class Work:
 
 def _granted(turn: Turn, agent: Agent, policy: ToolPolicy) -> tuple[ToolSpec, ...]:
     """Return the tools of a turn."""
-    return tuple(TOOLS[name] for name in policy.grant(agent.offered, turn.route.reply_to.platform))
+    return tuple(agent.tools[name] for name in policy.grant(agent.offered, turn.route.reply_to.platform))

@@ -17,10 +17,12 @@ PACKAGES = {
 }
 FILE_LIMIT, GUEST_FILE_LIMIT, FUNCTION_LIMIT, P90_FUNCTION = 400, 250, 60, 28
 FAN_OUT = {  # those that only wire
-    "hermes_iso.gateway": 16,
+    "hermes_iso.gateway": 17,
     "hermes_iso.config.build": 15,
     "hermes_iso.config.load": 9,
-    "hermes_iso.services": 12,
+    "hermes_iso.services": 15,
+    "hermes_iso.work": 10,
+    "hermes_iso.commands.desk": 9,
     "hermes_iso.doors": 13,
     "hermes_iso.turn_door": 11,
     "hermes_iso.cli.groups": 20,

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Write requirements.lock: run time, development and build requirements of every supported Python, each with its hashes;
-# and bench/requirements.lock: what draws the benchmark's figures.
+# bench/requirements.lock: what draws the benchmark's figures; and requirements-hermes.lock: hermes-agent.
 set -eu
 
 work=$(mktemp -d)
@@ -18,3 +18,9 @@ sed -n '/^bench = \[/,/^\]/s/^ *"\(.*\)",$/\1/p' pyproject.toml >"$work/bench.in
 "$work/venv/bin/uv" pip compile --quiet --no-config --native-tls --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate --constraint requirements.lock "$work/bench.in" --output-file "$work/bench.lock"
 cp "$work/bench.lock" bench/requirements.lock
+# hermes-agent pins other versions than the gateway, so it has an environment of its own. aiohttp, by its extra homeassistant,
+# is what its own API server needs: the comparison runs that.
+echo 'hermes-agent[anthropic,homeassistant,mcp]==0.19.*' >"$work/hermes.in"
+"$work/venv/bin/uv" pip compile --quiet --no-config --native-tls --universal --python-version 3.11 --generate-hashes \
+    --no-header --no-annotate "$work/hermes.in" --output-file "$work/hermes.lock"
+cp "$work/hermes.lock" requirements-hermes.lock

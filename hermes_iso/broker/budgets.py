@@ -120,15 +120,19 @@ class Budget:
         Waits for one of the turn's places. Raises ModelError("budget") when something is spent before the call.
         """
         self._charge_request(sent)
-        async with self._places:
-            charge = Charge(self._received)
-            try:
-                yield charge
-            finally:
-                if charge.answered:
-                    used = charge.usage.prompt_tokens + charge.usage.completion_tokens
-                    self._tokens += used or (sent + charge.size) // _BYTES_PER_TOKEN
-                    self._add_usage(charge.usage)
+        try:
+            self._places.acquire_nowait()  # what is free is not worth a turn of the loop
+        except trio.WouldBlock:
+            await self._places.acquire()
+        charge = Charge(self._received)
+        try:
+            yield charge
+        finally:
+            self._places.release()
+            if charge.answered:
+                used = charge.usage.prompt_tokens + charge.usage.completion_tokens
+                self._tokens += used or (sent + charge.size) // _BYTES_PER_TOKEN
+                self._add_usage(charge.usage)
 
     def _received(self, size: int) -> None:
         """Charge bytes of an answer. Raise ModelError when there are too many."""

@@ -46,7 +46,8 @@ class OfflineFacts:
 class ModelCall:
     """One request to a model. Only `messages` stems from a guest, and only after `check_messages`.
 
-    deadline: by trio's clock; the call ends there with kind `timeout`, retries included.
+    deadline: by trio's clock; the call ends there with kind `timeout`, retries included. fallbacks: who is asked, in this
+    order, when the model of the settings does not answer.
     """
 
     settings: ModelSettings
@@ -54,6 +55,7 @@ class ModelCall:
     tools: tuple[OfferedTool, ...]
     deadline: float
     about: OfflineFacts
+    fallbacks: tuple[ModelSettings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,13 @@ class ModelAnswer:
 
     message: {"role": "assistant", "content": text or None, "tool_calls": [...] where there are any}, and nothing else.
     finish_reason: stop, length, tool_calls or content_filter. usage: zeros where the provider does not tell.
+    model: the name of the one that said it.
     """
 
     message: JsonObject
     finish_reason: str
     usage: Usage
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class ModelDoor:
         self.failure = None
         await self._log.add(
             "model_called",
+            model=answer.model,
             seconds=round(trio.current_time() - began, 4),
             prompt_tokens=answer.usage.prompt_tokens,
             completion_tokens=answer.usage.completion_tokens,
@@ -105,6 +106,7 @@ class ModelDoor:
         agent = self._agent
         return ModelCall(
             settings=agent.model,
+            fallbacks=agent.fallbacks,
             messages=check_messages(params.get("messages")),
             tools=self._tools,
             deadline=self._scope.deadline,

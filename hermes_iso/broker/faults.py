@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hermes_iso.agents import ModelSettings
+from hermes_iso.broker.egress.heads import FRAMING
 from hermes_iso.errors import ModelError
 
 SAID_LIMIT = 300
@@ -87,8 +88,9 @@ class Provider:
         if settings.api_key and not _HEADER_VALUE.fullmatch(settings.api_key):
             raise ModelError("auth", f"The key for {who} holds blanks or characters that no key has: check {who.key_hint}.")
         for name, value in settings.headers.items():
-            if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
-                raise ModelError("config", f"A header configured for {who} is not an HTTP header: check its name and value.")
+            sound = _HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)
+            if not sound or name.lower().encode() in FRAMING - {b"host"}:
+                raise ModelError("config", f"A header configured for {who} can't be sent: check its name and value.")
         return who
 
     def __str__(self) -> str:

@@ -1,30 +1,25 @@
-"""One HTTP request to a provider and the reading of its answer: every failure of the network becomes a ModelError here.
-
-httpx reads a body through a chain of async generators. Left half-read they are closed whenever the garbage collector comes by,
-in a task of its own, with a ResourceWarning from trio for each. So a `Body` is always brought to its end: when the rest is
-not wanted, its connection is closed first, and one more read makes every generator of the chain raise and finish.
-"""
+"""One HTTP request to a provider and the reading of its answer: every failure of the network becomes a ModelError here."""
 
 from __future__ import annotations
 
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
 
-import httpx
 import trio
 
 from hermes_iso.broker.calls import PIECE, JsonObject, ModelAnswer, ModelLimits, OnText
 from hermes_iso.broker.events import EventReader, read_object
 from hermes_iso.broker.faults import AnswerFaultError, Provider, TransientError
+from hermes_iso.broker.http_client import HttpClient, HttpError, HttpResponse
+from hermes_iso.broker.trying import Patience
 from hermes_iso.errors import ModelError
 
 ERROR_BODY_LIMIT = 64 << 10
 """Most bytes read of an error's body."""
-_CLOSE_TIMEOUT = 1.0
 _DRAIN_TIMEOUT = 0.2
 """Seconds that the end of a complete answer may take, for the sake of its connection's reuse."""
 
@@ -43,6 +38,21 @@ class AnswerReader(Protocol):
 
     def answer(self) -> ModelAnswer:
         """Return the answer as far as it was read. Raises AnswerFaultError."""
+
+
+class Sender(Protocol):
+    """Sends requests to providers; `hermes_iso.broker.models.ModelBroker` is one."""
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """By what hosts are trusted."""
+
+    @property
+    def patience(self) -> Patience:
+        """How often models are asked, within which bounds."""
+
+    async def send(self, url: str, headers: Mapping[str, str], content: bytes, *, who: Provider) -> HttpResponse:
+        """Post a request and return the answer once its head is there. Raises TransientError, ModelError."""
 
 
 class TextSink:
@@ -69,29 +79,32 @@ class TextSink:
         text = "".join(self._waiting)
         self._waiting.clear()
         for start in range(0, len(text), PIECE):
-            self.started = True
-            await self._on_text(text[start : start + PIECE])
+            await self.hand_on(text[start : start + PIECE])
         self._next = trio.current_time() + self._interval
+
+    async def hand_on(self, piece: str) -> None:
+        """Hand a piece on as it is, and now."""
+        self.started = True
+        await self._on_text(piece)
 
 
 class Body:
     """The bytes of a response, bounded in number; always to be closed."""
 
-    __slots__ = ("_chunks", "_left", "_response", "_who")
+    __slots__ = ("_left", "_response", "_who")
 
-    def __init__(self, response: httpx.Response, who: Provider, limit: int) -> None:
+    def __init__(self, response: HttpResponse, who: Provider, limit: int) -> None:
         self._response = response
         self._who = who
-        self._chunks: AsyncIterator[bytes] = response.aiter_raw()
         self._left = limit
 
     async def read(self) -> bytes:
         """Return the next bytes, or nothing at the end. Raise ModelError: cut, timeout, or bad_response over the limit."""
         try:
-            chunk = await anext(self._chunks, b"")
-        except httpx.TimeoutException as error:
-            raise self._who.error("timeout", "stopped sending in the middle of its answer: try again.") from error
-        except (httpx.HTTPError, httpx.StreamError) as error:
+            chunk = await self._response.read()
+        except HttpError as error:
+            if error.fault == "silent":
+                raise self._who.error("timeout", "stopped sending in the middle of its answer: try again.") from error
             raise self._who.error("cut", "broke off in the middle of its answer: try again.") from error
         self._left -= len(chunk)
         if self._left < 0:
@@ -106,52 +119,50 @@ class Body:
             while await self.read():
                 pass
 
-    async def aclose(self) -> None:
-        """Close the connection unless the answer was read to its end; cancellation does not stop it."""
-        with trio.move_on_after(_CLOSE_TIMEOUT, shield=True):
-            await self._response.aclose()
-            try:
-                while await anext(self._chunks, b""):
-                    pass
-            except (httpx.HTTPError, httpx.StreamError):
-                return
+    def close(self) -> None:
+        """Close the connection unless the answer was read to its end."""
+        self._response.close()
 
 
 async def read_answer(
-    response: httpx.Response, reader: AnswerReader, sink: TextSink, *, who: Provider, limits: ModelLimits
+    response: HttpResponse, reader: AnswerReader, sink: TextSink, *, who: Provider, limits: ModelLimits
 ) -> ModelAnswer:
     """Read the answer to a request that was sent. Raise ModelError, or TransientError where another try may help."""
     body = Body(response, who, limits.answer_bytes)
     try:
         if not response.is_success:
-            raise who.status_error(response.status_code, response.headers, await read_error(body))
+            raise who.status_error(response.status, response.headers, await read_error(body))
         check_encoding(response.headers, who)
         await _read_good(body, reader, sink, who, limits)
         return reader.answer()
     except AnswerFaultError as fault:
         raise who.answer_error(fault) from fault
     finally:
-        await body.aclose()
+        body.close()
 
 
-async def send(transport: httpx.AsyncHTTPTransport, request: httpx.Request, who: Provider) -> httpx.Response:
-    """Send a request and wait for the head of its answer. Raise TransientError unless asking again is pointless or dear."""
+async def send(client: HttpClient, url: str, headers: Mapping[str, str], content: bytes, who: Provider) -> HttpResponse:
+    """Post a request and wait for the head of its answer. Raise TransientError unless asking again is pointless or dear."""
     try:
-        return await transport.handle_async_request(request)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        if isinstance(_root(error), ssl.SSLError):
-            text = (
-                "can't be trusted: its TLS certificate or handshake is not accepted; check base_url and the system's CA bundle."
-            )
-            raise who.error("unreachable", text) from error
-        why = "no answer in time" if isinstance(error, httpx.TimeoutException) else _reason(_root(error))
-        failure = who.error("unreachable", "can't be reached{said}: check base_url, and that the server runs.", said=why)
-        raise TransientError(failure) from error
-    except httpx.TimeoutException as error:
-        raise who.error("timeout", "did not begin to answer in time: try again.") from error
-    except httpx.HTTPError as error:
-        # A connection that was kept open may have been closed by the other side meanwhile: nothing was answered, so ask again.
-        raise TransientError(who.error("unreachable", "closed the connection without an answer: try again later.")) from error
+        return await client.post(url, headers, content)
+    except HttpError as error:
+        raise _failure(error, who) from error
+
+
+def _failure(error: HttpError, who: Provider) -> ModelError | TransientError:
+    """Return the error of a request that got no answer."""
+    if error.fault == "untrusted":
+        text = "can't be trusted: its TLS certificate or handshake is not accepted; check base_url and the system's CA bundle."
+        return who.error("unreachable", text)
+    if error.fault == "silent":
+        return who.error("timeout", "did not begin to answer in time: try again.")
+    if error.fault == "broken":
+        return TransientError(who.error("unreachable", "closed the connection without an answer: try again later."))
+    cause = _root(error)
+    why = "no answer in time" if isinstance(error.__cause__, trio.TooSlowError) else _reason(cause)
+    return TransientError(
+        who.error("unreachable", "can't be reached{said}: check base_url, and that the server runs.", said=why)
+    )
 
 
 def _root(error: BaseException) -> BaseException:

@@ -9,7 +9,7 @@ from cyclopts import App
 
 from hermes_iso.agents import Agent
 from hermes_iso.cli.agent_edit import add_edits
-from hermes_iso.cli.agent_reach import describe_egress, describe_shared, egress_text
+from hermes_iso.cli.agent_reach import describe_reach, describe_shared, reach_text
 from hermes_iso.cli.bounds import describe_limits, limit_rows
 from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
 from hermes_iso.config.schema import Config
@@ -63,7 +63,7 @@ def show(name: str, /, *, as_json: JsonOption = False, home: HomeOption = None) 
     subagents = ", ".join(f"{key} {value}" for key, value in agent["subagents"].items() if value is not None)
     shared = ", ".join(f"{each['name']} ({each['mode']}) {each['path']}" for each in agent["shared_paths"]) or "-"
     messages = ", ".join(f"{key} {' '.join(names)}" for key, names in agent["messages"].items() if names) or "-"
-    between = {"shared_paths": shared, "messages": messages, "egress": egress_text(agent["egress"])}
+    between = {"shared_paths": shared, "messages": messages, **reach_text(agent)}
     shown = {**agent, **lists, **words, **between, "model": model_text(agent), "subagents": subagents}
     rows: list[tuple[str, ...]] = [
         (f"{key}:", str(value)) for key, value in shown.items() if key not in ("limits", "enforced", "not_bounded")
@@ -91,7 +91,7 @@ def describe(config: Config, agent: Agent) -> dict[str, Any]:
         "allow_soul_edit": agent.profile.soul_writable,
         "shared_paths": describe_shared(agent),
         "messages": {"to": list(agent.contacts.to), "from": list(agent.contacts.senders)},
-        "egress": describe_egress(agent),
+        **describe_reach(agent),
         "env_visible": list(agent.profile.env_visible),
         "env_held": list(agent.profile.env_held),
         **bounds,

@@ -6,7 +6,7 @@ from typing import Any
 
 from cyclopts import App
 
-from hermes_iso.broker.egress.explain import explain_egress
+from hermes_iso.broker.explaining import explain_way
 from hermes_iso.cli.options import HomeOption, JsonOption, find_agent, print_json, print_table, read_config
 from hermes_iso.errors import UsageError
 
@@ -23,7 +23,7 @@ def explain(name: str, target: str, /, *, as_json: JsonOption = False, home: Hom
     config = read_config(home)
     agent = find_agent(config, name)
     try:
-        answer = explain_egress(agent.id, agent.egress, config.resolve, target)
+        answer = explain_way(agent, config.resolve, target)
     except ValueError as error:
         raise UsageError(f"{error}: say HOST:PORT, such as pypi.org:443.") from error
     if as_json:
@@ -41,6 +41,7 @@ def _print_answer(answer: dict[str, Any]) -> None:
     rows += [("only:", requests) for requests in answer["only"]]
     rows += [("never:", requests) for requests in answer["never"]]
     rows.append(("rule:", answer["rule"]))
+    rows += [("secret:", f"{each['name']}, put into {each['header']} of {each['url']}") for each in answer["secrets"]]
     if answer["leads_to"]:
         rows.append(("leads to:", f"{answer['leads_to']}, by egress.resolve"))
     if answer["fix"]:

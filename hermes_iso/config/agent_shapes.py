@@ -100,7 +100,7 @@ class AgentShape(Shape):
     provider: str | None = None
     personality: str | None = None
     home_dir: PathText | None = None
-    engine: Literal["native"] = "native"
+    engine: Literal["native", "hermes"] = "native"
     admins: Texts = Field(default_factory=list)
     ask_timeout: Seconds = 900.0
     tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None

@@ -11,13 +11,13 @@ from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
 from hermes_iso.config.egress import read_egress
 from hermes_iso.config.homes import HomeMap
-from hermes_iso.config.live_gateway import live_gateway
 from hermes_iso.config.people import command_rules
 from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config
 from hermes_iso.config.secrets import check_hidden, read_secrets, told_by_environment
+from hermes_iso.config.serving import decide_serving
 from hermes_iso.config.source import Names, Source, read_source, referred_names
 from hermes_iso.config.ties import warn_of_ties
 from hermes_iso.owners import fixed_uid
@@ -34,7 +34,8 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     root = read_source(MAIN, root_home, document=document, problems=problems)
     home_map.find(_multiplexed_by_environment(root, environ))
     default = home_map.default_agent()
-    served, not_served = _without_live_gateways(home_map, home_map.served(default))
+    serving = decide_serving(home_map, home_map.served(default))
+    served, not_served = list(serving.agents), serving.others
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
     referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
@@ -49,7 +50,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         shared=between.shared,
         problems=problems,
     )
-    maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems)
+    maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems, serving.hermes)
     agents = {}
     for name, source in sources.items():
         found = Names((source.env.values, root.env.values, environ))
@@ -104,15 +105,6 @@ def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> boo
     """Return what GATEWAY_MULTIPLEX_PROFILES says, which counts before the config, or None when it says nothing."""
     word = (Names((root.env.values, environ)).get("GATEWAY_MULTIPLEX_PROFILES") or "").lower()
     return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}.get(word)
-
-
-def _without_live_gateways(home_map: HomeMap, served: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Split off the agents whose home a Hermes gateway holds; one on the root home that multiplexes holds them all."""
-    homes = home_map.homes
-    held = {name: live_gateway(homes[name], name) for name in served}
-    everybody = live_gateway(homes[MAIN], MAIN) if home_map.multiplexed else ""
-    reasons = {name: reason or everybody for name, reason in held.items()}
-    return [name for name in served if not reasons[name]], {name: reason for name, reason in reasons.items() if reason}
 
 
 def _sources(home_map: HomeMap, root: Source, served: list[str]) -> dict[str, Source]:

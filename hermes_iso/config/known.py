@@ -60,10 +60,7 @@ PLATFORM_SECRETS = {
 }
 """The `.env` name that turns a platform on in Hermes without any word in its config.yaml."""
 
-NOT_BUILT = (
-    ("engines",),
-    ("agents", "*", "resume"),
-)
+NOT_BUILT = (("agents", "*", "resume"),)
 """Key paths that a later version has; `*` stands for any key or place in a list."""
 
 

@@ -32,6 +32,7 @@ class AgentMaker:
     root: Source
     subagent: SubagentShape
     problems: ProblemList
+    hermes_python: str = ""
 
     def make(self, source: Source, profile: Profile, names: Names, *, contacts: Contacts | None = None) -> Agent:
         """Return the agent. `names` is where its `${NAME}`s and keys are looked up."""
@@ -44,6 +45,7 @@ class AgentMaker:
             policy=tool_policy(source, self.root, problems=self.problems),
             profile=profile,
             engine=source.overlay.engine,
+            python=self.hermes_python if source.overlay.engine == "hermes" else None,
             turn_timeout=sandbox.turn_timeout,
             ask_timeout=source.overlay.ask_timeout,
             background_timeout=sandbox.background_timeout,

@@ -29,8 +29,6 @@ def read_root_keys(document: Document, problems: ProblemList) -> OurKeys:
         if (len(path) == 1 or path[0] in STRICT_ROOTS) and not _is_id(path):
             document.complain(problems, path, message="is not text; write this key in quotes")
     data = {name: value for name, value in document.data.items() if name in OurKeys.model_fields}
-    if "engines" in document.data:
-        data["engines"] = document.data["engines"]
     for pattern in NOT_BUILT:
         data = _refuse(data, pattern, (), document, problems)
     gateway = data.get("gateway")

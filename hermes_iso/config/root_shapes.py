@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape
 from hermes_iso.config.egress_shapes import EgressShape
-from hermes_iso.config.shapes import Open, Shape, Switch, Texts, as_mapping
+from hermes_iso.config.shapes import Open, PathText, Shape, Switch, Texts, as_mapping
 from hermes_iso.config.uid_ranges import as_uid_range
 from hermes_iso_sandbox.identity import HOST_UIDS
 
@@ -70,6 +70,18 @@ class SubagentShape(Shape):
     model: Annotated[OverlayModelShape | None, BeforeValidator(as_mapping)] = None
 
 
+class HermesEngineShape(Shape):
+    """`engines.hermes`: where hermes-agent is installed."""
+
+    python: PathText | None = None
+
+
+class EnginesShape(Shape):
+    """`engines`: what the gateway needs to know of engines other than its own."""
+
+    hermes: HermesEngineShape = Field(default_factory=HermesEngineShape)
+
+
 class OurKeys(Shape):
     """The root keys that are ours, and those of Hermes' that decide the same things."""
 
@@ -77,6 +89,7 @@ class OurKeys(Shape):
     agents: dict[str, AgentShape] = Field(default_factory=dict)
     subagent: SubagentShape = Field(default_factory=SubagentShape)
     egress: EgressShape = Field(default_factory=EgressShape)
+    engines: EnginesShape = Field(default_factory=EnginesShape)
     gateway: GatewayShape = Field(default_factory=GatewayShape)
     multiplex_profiles: Switch | None = None
     group_sessions_per_user: Switch = True

@@ -10,6 +10,7 @@ from typing import Literal
 from hermes_iso.agents import Agent
 from hermes_iso.broker.egress.dialing import Endpoint
 from hermes_iso.hooks.hook import Hook
+from hermes_iso.inbox.settings import InboxSettings
 from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox.identity import HOST_UIDS
 
@@ -68,6 +69,7 @@ class Config:
     host_uids: those of the host that a root gateway gives to sandboxes.
     reload_on_change: whether a gateway watches the home's files.
     resolve: names that agents' doors find at an address of the operator's choice.
+    inbox: what the inbox may hold. max_concurrent: how many turns may run at a time.
     """
 
     home: Path
@@ -90,3 +92,5 @@ class Config:
     host_uids: range = HOST_UIDS
     reload_on_change: bool = False
     resolve: Mapping[str, Endpoint] = field(default_factory=dict)
+    inbox: InboxSettings = field(default_factory=InboxSettings)
+    max_concurrent: int = 64

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hermes_iso.broker.egress.heads import FRAMING
 from hermes_iso.broker.egress.names import AddressLiteralError, read_authority
 from hermes_iso.config.agent_shapes import SecretShape, ValueFromShape
 from hermes_iso.config.problems import ProblemList
@@ -28,23 +29,6 @@ _TAKEN = re.compile(
     re.IGNORECASE,
 )
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}\Z")
-_FRAMING = frozenset(
-    [
-        "host",
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "content-length",
-        "upgrade",
-        "accept-encoding",
-        "content-encoding",
-        "expect",
-    ]
-)
 _FORM = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?\Z")
 
 
@@ -96,7 +80,7 @@ class _Reader:
         self._check_name(name)
         place = self._host(name, shape.host)
         form = self._form(name, shape)
-        if not _HEADER.match(shape.header) or shape.header.lower() in _FRAMING:
+        if not _HEADER.match(shape.header) or shape.header.lower().encode() in FRAMING:
             self._wrong(name, "header", message=f"{shape.header[:60]!r} can't carry a credential; name another header")
         value, command = self._value(name, shape.value_from)
         if place is None or len(self.problems.problems) > before:

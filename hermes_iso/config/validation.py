@@ -21,7 +21,15 @@ from hermes_iso.config.agent_shapes import (
 from hermes_iso.config.egress_shapes import AgentEgressShape, EgressRuleShape, EgressShape
 from hermes_iso.config.hermes_shapes import HermesAgentShape, HermesKeys, ModelShape, TerminalShape
 from hermes_iso.config.problems import ProblemList, possible
-from hermes_iso.config.root_shapes import ApiExtraShape, ApiKeyShape, GatewayShape, OurKeys, SubagentShape
+from hermes_iso.config.root_shapes import (
+    ApiExtraShape,
+    ApiKeyShape,
+    EnginesShape,
+    GatewayShape,
+    HermesEngineShape,
+    OurKeys,
+    SubagentShape,
+)
 from hermes_iso.config.route_shapes import BindingShape, MatchShape, ProfileRouteShape, RouteShape
 from hermes_iso.config.shapes import GAP, PART_BYTES, PATH_BYTES, Shape
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
@@ -44,6 +52,8 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("agents", "*", "egress", "allow", "*"), EgressRuleShape),
     (("agents", "*", "egress", "deny", "*"), EgressRuleShape),
     (("egress",), EgressShape),
+    (("engines",), EnginesShape),
+    (("engines", "hermes"), HermesEngineShape),
     (("subagent",), SubagentShape),
     (("subagent", "model"), OverlayModelShape),
     (("routes", "*"), RouteShape),
@@ -163,7 +173,7 @@ def _unquoted(document: Document, path: KeyPath, kind: str) -> str:
     return f"is nothing, because YAML reads a bare ~ so; write it in quotes: {written}"
 
 
-_LATER = {"engine": ("hermes",), "isolation": ("process", "interpreter")}
+_LATER = {"isolation": ("process", "interpreter")}
 """Values that a later version has."""
 _BOUNDS = {
     "greater_than": "more than",

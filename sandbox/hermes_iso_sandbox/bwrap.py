@@ -20,10 +20,14 @@ from hermes_iso_sandbox.keeper import FIRST_FD, HOST_PROC
 UID = 1000
 ROOT_BYTES = 16 << 20
 PYTHON_TARGET = "/opt/python"
+PACKAGES_TARGET = "/opt/packages"
 CODE_TARGET = "/opt/hermes-iso.zip"
 STAGED = "/.staged"
 DIRECTORIES = ("/dev/shm", "/etc", "/etc/ssl", "/home", "/opt", "/run", "/tmp", "/var", STAGED)  # noqa: S108  # inside
 FRESH = ("/tmp", "/run", "/dev/shm", "/var/tmp", "/var/run")  # noqa: S108  # paths inside; the last two are links to the first
+SCRATCH = ("/hermes", "/home/agent", "/workspace", "/tmp")  # noqa: S108  # inside
+"""Where the template of an engine may write while it takes a turn to warm up, at the paths that its forks will have."""
+SCRATCH_BYTES = 64 << 20
 HOLDER = ("/bin/cat", "/etc/hostname", "-")
 """What keeps a holder's namespaces open: it says something once they are set up, then waits for an input that never comes."""
 TEMPLATE_CAPABILITIES = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SETUID", "CAP_SETGID")
@@ -45,6 +49,8 @@ class System:
     python: the interpreter's path inside. python_source: where its prefix is bound from, to PYTHON_TARGET; empty when it lies
     below /usr, which every sandbox shows. python_alias: a path that leads to PYTHON_TARGET inside, where the interpreter looks
     for its own library.
+    packages: below PACKAGES_TARGET, where the modules of an engine's virtual environment are; empty without one.
+    packages_source: where that environment is bound from.
     """
 
     links: tuple[tuple[str, str], ...]
@@ -53,6 +59,8 @@ class System:
     python: str
     python_source: str = ""
     python_alias: str = ""
+    packages: str = ""
+    packages_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +104,25 @@ def plan(confinement: Confinement, system: System) -> Plan:
     )
 
 
-def plan_template(system: System, *, control_fd: int, code_fd: int) -> tuple[list[str], list[str]]:
-    """Return bwrap's arguments for a template and the command that it becomes."""
+def plan_template(system: System, *, control_fd: int, code_fd: int, engine: str = "") -> tuple[list[str], list[str]]:
+    """Return bwrap's arguments for a template and the command that it becomes. engine: see `Confinement`."""
+    scratch = SCRATCH if engine else ()
     arguments = [
         *("--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"),
         *(word for capability in TEMPLATE_CAPABILITIES for word in ("--cap-add", capability)),
         *_root(system),
         *_data(code_fd, CODE_TARGET),
+        *(word for place in scratch for word in ("--size", str(SCRATCH_BYTES), "--tmpfs", place)),
         *READ_ONLY,
     ]
     guest = f"sys.path.insert(0, {CODE_TARGET!r}); from hermes_iso_sandbox.guest.template import main"
-    return arguments, [system.python, "-I", "-S", "-B", "-c", f"import sys; {guest}; main({control_fd})"]
+    start = f"main({control_fd}, {engine!r}, {system.packages!r})"
+    return arguments, [system.python, "-I", "-S", "-B", "-c", f"import sys; {guest}; {start}"]
 
 
-def relocated(system: System, source: str) -> System:
-    """Return the same system with the interpreter's prefix bound from elsewhere."""
-    return replace(system, python_source=source)
+def relocated(system: System, python_source: str, packages_source: str) -> System:
+    """Return the same system with the interpreter and the engine's environment bound from elsewhere."""
+    return replace(system, python_source=python_source, packages_source=packages_source)
 
 
 def namespaces(name: str, without: frozenset[str] = frozenset()) -> list[str]:
@@ -141,6 +152,8 @@ def _root(system: System) -> list[str]:
         words += ["--ro-bind", system.python_source, PYTHON_TARGET]
     if system.python_alias:
         words += ["--symlink", PYTHON_TARGET, system.python_alias]
+    if system.packages_source:
+        words += ["--ro-bind", system.packages_source, PACKAGES_TARGET]
     return words
 
 

@@ -77,6 +77,8 @@ class Confinement:
     uid: the host uid that a root gateway has to run this sandbox as, for homes whose file system can't map owners; the
     directories belong to it already. None: one of the pool's own, through id-mapped mounts. An ordinary user's counts always.
     python: the interpreter on the host that the guest runs on; None is the one that runs the gateway.
+    engine: what is warmed up beside the guest, from the virtual environment that `python` belongs to; empty: nothing.
+    engine_settings: what a waiting turn process makes its engine ready by, as that engine has it; no secret.
     execute: whether a turn, command or background process may start programs; without it every execve is refused.
     door: whether turns, commands and background processes have a way out: a listener of their own that the host serves.
     without: layers switched off; for the self-test of `hermes-iso prove` alone, no config can set it. See LAYERS.
@@ -92,6 +94,8 @@ class Confinement:
     cwd: str = "/workspace"
     uid: int | None = None
     python: str | None = None
+    engine: str = ""
+    engine_settings: str = ""
     limits: Limits = Limits()
     background_timeout: float = 3600.0
     execute: bool = True

@@ -24,6 +24,8 @@ def turn_settings(confinement: Confinement, plan: Plan, limits: Mapping[str, int
         "writable": writable_places(confinement),
         "execute": confinement.execute,
         "door": confinement.door,
+        "engine": confinement.engine,
+        "engine_settings": confinement.engine_settings,
         "without": sorted(confinement.without),
     }
 

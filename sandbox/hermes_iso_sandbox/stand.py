@@ -22,8 +22,20 @@ class Stand:
 
     def __init__(self, keeper: Keeper) -> None:
         self.keeper = keeper
-        self.templates: dict[str | None, Template] = {}
+        self.templates: dict[tuple[str | None, str], Template] = {}
         self.users = 0
+        self._making: dict[tuple[str | None, str], anyio.Lock] = {}
+
+    async def grow(self, python: str | None, engine: str) -> None:
+        """See to it that there is a living template; others are made meanwhile. Raises SandboxError."""
+        wanted = (python, engine)
+        async with self._making.setdefault(wanted, anyio.Lock()):
+            template = self.templates.get(wanted)
+            if template is not None and template.alive:
+                return
+            if template is not None:
+                template.close()
+            self.templates[wanted] = await start_template(self.keeper, python, engine)
 
     async def close(self) -> None:
         """End the keeper, and with it all below. Cancelling does not cut it short."""
@@ -56,13 +68,14 @@ class Stands:
                 stand = await self._replace()
                 if not stand.keeper.sees(sources):
                     raise SandboxError(f"The places of agent {confinement.name} can't all be shown in a sandbox.")
-            template = stand.templates.get(confinement.python)
-            if template is None or not template.alive:
-                if template is not None:
-                    template.close()
-                stand.templates[confinement.python] = await start_template(stand.keeper, confinement.python)
             stand.users += 1
-            return stand
+        try:
+            await stand.grow(confinement.python, confinement.engine)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.leave(stand)
+            raise
+        return stand
 
     async def leave(self, stand: Stand) -> None:
         """Count one user less; the last one of a former stand ends it."""

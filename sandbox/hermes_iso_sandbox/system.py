@@ -12,7 +12,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from hermes_iso_sandbox.bwrap import ETC_FROM_HOST, PYTHON_TARGET, System
+from hermes_iso_sandbox.bwrap import ETC_FROM_HOST, PACKAGES_TARGET, PYTHON_TARGET, System
 from hermes_iso_sandbox.errors import UnsupportedSandboxError
 
 TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -21,17 +21,23 @@ import os, sys, sysconfig
 print(sys.base_prefix)
 print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
 print(sysconfig.get_config_var("Py_ENABLE_SHARED") or 0)
+print(sys.prefix)
+print(sysconfig.get_path("purelib"))
 """
 
 
 @cache
-def find_system(python: str | None) -> System:
+def find_system(python: str | None, *, packages: bool = False) -> System:
     """Return what a sandbox with this interpreter shows of the host; None is the interpreter that runs now.
+
+    packages: whether the virtual environment that it belongs to is shown too.
 
     Raises UnsupportedSandboxError when the interpreter can't be run or does not lie below its own prefix.
     """
     names = [name for name in TOP_LEVEL if os.path.lexists(f"/{name}")]
-    inside, source, alias = _interpreter(python or sys.executable)
+    answer = _ask(python or sys.executable)
+    inside, source, alias = _interpreter(answer)
+    place, environment = _packages(answer) if packages else ("", "")
     return System(
         links=tuple((name, os.readlink(f"/{name}")) for name in names if os.path.islink(f"/{name}")),
         directories=tuple(name for name in names if not os.path.islink(f"/{name}")),
@@ -39,19 +45,34 @@ def find_system(python: str | None) -> System:
         python=inside,
         python_source=source,
         python_alias=alias,
+        packages=place,
+        packages_source=environment,
     )
 
 
-def _interpreter(python: str) -> tuple[str, str, str]:
-    """Return an interpreter's path inside, where its prefix is bound from, and the alias; see `bwrap.System`.
-
-    One that lies below /usr is there anyway. One built with a shared library finds that by the path it was built for.
-    """
+def _ask(python: str) -> list[str]:
+    """Return what an interpreter says of itself: base prefix, real executable, whether it is shared, prefix, its packages."""
     try:
         answer = subprocess.run([python, "-I", "-c", _ASK], capture_output=True, text=True, timeout=20, check=True, env={})
     except (OSError, subprocess.SubprocessError) as error:
         raise UnsupportedSandboxError(f"The interpreter {python} can't be run: {error}") from error
-    prefix, executable, shared = answer.stdout.splitlines()[:3]
+    return answer.stdout.splitlines()
+
+
+def _packages(answer: list[str]) -> tuple[str, str]:
+    """Return where an environment's modules are inside and where it is bound from. Raises UnsupportedSandboxError."""
+    base, executable, _, prefix, purelib = answer[:5]
+    if Path(prefix).resolve() == Path(base).resolve():
+        raise UnsupportedSandboxError(f"The interpreter {executable} belongs to no virtual environment: name one that does.")
+    return f"{PACKAGES_TARGET}/{Path(purelib).relative_to(prefix)}", str(Path(prefix).resolve())
+
+
+def _interpreter(answer: list[str]) -> tuple[str, str, str]:
+    """Return an interpreter's path inside, where its prefix is bound from, and the alias; see `bwrap.System`.
+
+    One that lies below /usr is there anyway. One built with a shared library finds that by the path it was built for.
+    """
+    prefix, executable, shared = answer[:3]
     if Path(executable).is_relative_to("/usr"):
         return executable, "", ""
     real = Path(prefix).resolve()

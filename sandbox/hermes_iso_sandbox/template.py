@@ -57,20 +57,22 @@ class Template:
         self._control.close()
 
 
-async def start_template(keeper: Keeper, python: str | None) -> Template:
-    """Start the template of an interpreter and return when it can fork. Raises SandboxError with its own words."""
-    system = find_system(python)
-    hidden = True
-    if system.python_source:
-        name, hidden = await _show_python(keeper, system.python_source)
-        system = bwrap.relocated(system, f"{STAGE}/{name}")
+async def start_template(keeper: Keeper, python: str | None, engine: str = "") -> Template:
+    """Start the template of an interpreter and return when it can fork. Raises SandboxError with its own words.
+
+    engine: see `Confinement`.
+    """
+    system = find_system(python, packages=bool(engine))
+    shown = [await _show(keeper, source) for source in (system.python_source, system.packages_source)]
+    system = bwrap.relocated(system, shown[0][0], shown[1][0])
+    hidden = all(each for _, each in shown)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     with theirs:
         code = memory_file(guest_code())
         try:
             number = keeper.number()
-            arguments, command = bwrap.plan_template(system, control_fd=FIRST_FD, code_fd=FIRST_FD + 1)
+            arguments, command = bwrap.plan_template(system, control_fd=FIRST_FD, code_fd=FIRST_FD + 1, engine=engine)
             started = await keeper.start(number, arguments, command, fds=[theirs.fileno(), code])
         except BaseException:
             ours.close()
@@ -80,15 +82,22 @@ async def start_template(keeper: Keeper, python: str | None) -> Template:
     return Template(started, ours, system, hidden=hidden)
 
 
-async def _show_python(keeper: Keeper, source: str) -> tuple[str, bool]:
-    """Have the keeper show an interpreter's prefix; where uids are mapped the keeper itself may not reach it."""
+async def _show(keeper: Keeper, source: str) -> tuple[str, bool]:
+    """Have the keeper show an interpreter's prefix; return its path there, and whether mountinfo inside hides where it lies.
+
+    Where uids are mapped the keeper itself may not reach it. Without a source there is nothing to show.
+    """
+    if not source:
+        return "", True
     if not is_mapped():
-        return await keeper.show_python(source, None)
+        name, hidden = await keeper.show_python(source, None)
+        return f"{STAGE}/{name}", hidden
     try:
         mount = clone_mount(source)
     except OSError as error:
         raise SandboxError(f"The interpreter below {source} can't be shown: {error.strerror}.") from error
     try:
-        return await keeper.show_python(source, mount)
+        name, hidden = await keeper.show_python(source, mount)
+        return f"{STAGE}/{name}", hidden
     finally:
         os.close(mount)

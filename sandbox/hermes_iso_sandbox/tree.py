@@ -57,7 +57,7 @@ class Tree:
 
     async def _begin(self, confinement: Confinement, stand: Stand, cgroup: Cgroup, uid: int) -> Zygote:
         """Start the holder and the zygote on what they stand on."""
-        template = stand.templates[confinement.python]
+        template = stand.templates[confinement.python, confinement.engine]
         control = await begin_zygote(confinement, template, cgroup)
         try:
             holder = await start_holder(confinement, template.system, stand.keeper, uid)

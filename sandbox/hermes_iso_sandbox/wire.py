@@ -55,7 +55,10 @@ class Narrowing:
 
 @dataclass(frozen=True, slots=True)
 class TurnRequest:
-    """Ask a turn process to take its one turn. Plain data: no secret is ever a field of it."""
+    """Ask a turn process to take its one turn. Plain data: no secret is ever a field of it.
+
+    facts: what an engine other than the native one is told besides; empty for that.
+    """
 
     t: ClassVar[str] = "turn"
     turn_id: str
@@ -70,6 +73,7 @@ class TurnRequest:
     max_iterations: int
     engine: str = "native"
     narrowing: Narrowing = field(default_factory=Narrowing)
+    facts: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

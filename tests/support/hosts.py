@@ -16,7 +16,7 @@ from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.broker.model_host.answering import Answers
 from hermes_iso.broker.model_host.host import ModelHost
 from hermes_iso.broker.model_host.menu import Menu
-from hermes_iso.broker.model_host.upstream import Sender
+from hermes_iso.broker.upstream import Sender
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
 from tests.support.doors import Opened, opened

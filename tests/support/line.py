@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from hermes_iso.adapter import Chats
 from hermes_iso.agents import Agent, ModelSettings
 from hermes_iso.asks import Asks
 from hermes_iso.background import Background
@@ -19,6 +20,7 @@ from hermes_iso.errors import ModelError
 from hermes_iso.gateway import Gateway
 from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, Usage
+from hermes_iso.no_chats import NO_CHATS
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
 from hermes_iso.records import open_records
@@ -208,8 +210,9 @@ async def open_line(
     grace: float = 5.0,
     hooks: Hooks | None = None,
     controls: Controls | None = None,
+    chats: Chats = NO_CHATS,
 ) -> AsyncIterator[tuple[Gateway, FakePool]]:
-    """Open a gateway on real records with a fake pool; gives both."""
+    """Open a gateway on real records with a fake pool; gives both. chats: where its inbox, which is then served, answers."""
     config = config or make_config(home)
     pool = pool or FakePool(script)
     async with open_records(config) as records, Background() as background:
@@ -217,7 +220,11 @@ async def open_line(
         asks = Asks(records.sessions)
         more = MoreBrokers(records.sessions, asks)
         runner = TurnRunner(pool, models or FakeModels(), hooks=hooks, more=more, interrupt_grace=grace)
-        yield Gateway(config, Services(records, pool, runner, background, asks, hooks), controls), pool
+        gateway = Gateway(config, Services(records, pool, runner, background, asks, hooks, chats=chats), controls)
+        await gateway.front.inbox.load()
+        if chats is not NO_CHATS:  # whose look at old rows is a deadline that a clock which jumps would jump to
+            background.start_soon(gateway.front.serve)
+        yield gateway, pool
 
 
 class Chat:

@@ -13,7 +13,7 @@ from hermes_iso_sandbox import wire
 GOLDEN_REQUEST = (
     b'{"t":"turn","turn_id":"t1","agent":"coder","session_key":"agent:coder:console:dm:cli","session_id":"s1","text":"hi",'
     b'"history":[],"persona":"You are.","instructions":"","tools":["terminal"],"max_iterations":5,"engine":"native",'
-    b'"narrowing":{"execute":false,"read_only":["/workspace"]}}'
+    b'"narrowing":{"execute":false,"read_only":["/workspace"]},"facts":{}}'
 )
 NARROWING = wire.Narrowing(execute=False, read_only=["/workspace"])
 REQUEST = wire.TurnRequest("t1", "coder", "agent:coder:console:dm:cli", "s1", "hi", [], "You are.", "", ["terminal"], 5)

@@ -49,7 +49,9 @@ class Client:
                 self._waiting = await self.read()
         if not self._waiting:
             return None
-        head = await self._read_head()
+        if b"\r\n\r\n" not in self._waiting:
+            await self._wait_for_head()
+        head = self._take_head()
         check_head(head)
         self._http.receive_data(head)
         try:
@@ -63,25 +65,30 @@ class Client:
             self._waiting = b""
         return event
 
-    async def _read_head(self) -> bytes:
-        """Return a head with the empty line at its end; what follows it waits. Raises BadRequestError."""
+    async def _wait_for_head(self) -> None:
+        """Read until the empty line at the end of a head is there, or more than a head may be. Raises BadRequestError."""
         checked, seen = False, 0
         with trio.move_on_after(self._door.limits.head_timeout):
-            while (end := self._waiting.find(b"\r\n\r\n", max(seen - 3, 0))) < 0:
+            while self._waiting.find(b"\r\n\r\n", max(seen - 3, 0)) < 0:
                 checked = checked or check_beginning(self._waiting)
                 seen = len(self._waiting)
                 if seen > HEAD_BYTES:
-                    break
+                    return
                 more = await self.read()
                 if not more:
                     raise BadRequestError("The request ended in the middle of its head.")
                 self._waiting += more
-            self.head_bytes = end + 4
-            if not 0 <= end <= HEAD_BYTES:
-                raise BadRequestError(f"The head of the request is longer than {HEAD_BYTES} bytes.")
-            head, self._waiting = self._waiting[: end + 4], self._waiting[end + 4 :]
-            return head
+            return
         raise BadRequestError("The head of the request took too long.", 408)
+
+    def _take_head(self) -> bytes:
+        """Return a head with the empty line at its end; what follows it waits. Raises BadRequestError."""
+        end = self._waiting.find(b"\r\n\r\n")
+        self.head_bytes = end + 4
+        if not 0 <= end <= HEAD_BYTES:
+            raise BadRequestError(f"The head of the request is longer than {HEAD_BYTES} bytes.")
+        head, self._waiting = self._waiting[: end + 4], self._waiting[end + 4 :]
+        return head
 
     @property
     def spoke_early(self) -> bool:

@@ -22,6 +22,8 @@ HOP_BY_HOP = frozenset(
     b" http2-settings".split()
 )
 """Headers that are about one connection and never go on to the next, besides those that `Connection` names."""
+FRAMING = HOP_BY_HOP | frozenset(b"host content-length content-encoding accept-encoding expect".split())
+"""Headers that whoever sends a request writes by itself: nobody configures them."""
 Headers = Iterable[tuple[bytes, bytes]]
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]{1,40}) ([\x21-\x7e]+) HTTP/(\d)\.(\d)\Z")

@@ -21,5 +21,9 @@ def port_behind(secrets: Iterable[Secret], host: str, port: int) -> int | None:
 def why_not(rules: EgressRules, host: str, port: int, method: str, path: str) -> str:
     """Say which rule keeps a request from a secret's host, or ''. Rules that say nothing of the host keep nothing from it."""
     verdict = rules.decide(host, port, method, path)
-    spoken_of = any(rule.concerns(host, port) for rule in (*rules.allow, *rules.deny))
-    return "" if verdict.allowed or not spoken_of else verdict.told
+    return "" if verdict.allowed or not concerned(rules, host, port) else verdict.told
+
+
+def concerned(rules: EgressRules, host: str, port: int) -> bool:
+    """Say whether any rule is about a host."""
+    return any(rule.concerns(host, port) for rule in (*rules.allow, *rules.deny))

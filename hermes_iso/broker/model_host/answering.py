@@ -14,7 +14,7 @@ from hermes_iso.broker.model_host.menu import Menu
 from hermes_iso.broker.model_host.offline import complete_offline
 from hermes_iso.broker.model_host.passing import CutError, LeakError, pass_on
 from hermes_iso.broker.model_host.replies import Reply
-from hermes_iso.broker.model_host.upstream import Errand, FailedError
+from hermes_iso.broker.model_host.upstream import Errand
 from hermes_iso.errors import ModelError
 from hermes_iso.journal import TurnLog
 
@@ -28,7 +28,7 @@ class Answers:
         self._log = log
 
     async def give(self, reply: Reply, errand: Errand) -> None:
-        """Answer a question. Raises FailedError, ModelError, NoWayError; each is in the journal then."""
+        """Answer a question. Raises ModelError, NoWayError; each is in the journal then."""
         began, question = trio.current_time(), errand.question
         facts: dict[str, Any] = {"path": errand.endpoint.path, "model": question.settings.model}
         if question.removed:
@@ -41,14 +41,14 @@ class Answers:
             end = "leak"
             structlog.get_logger().warning("model_answer_cut", turn_id=self._log.turn_id, reason=str(error))
             raise
-        except (ModelError, FailedError) as error:
-            end = error.error.kind if isinstance(error, FailedError) else error.kind
+        except ModelError as error:
+            end = error.kind
             raise
         finally:
             await self._log.add_last("model_hosted", **facts, seconds=round(trio.current_time() - began, 4), end=end)
 
     async def _answer_in_time(self, reply: Reply, errand: Errand, facts: dict[str, Any]) -> None:
-        """Answer before the deadline; add who did, and what it cost, to `facts`. Raises FailedError, ModelError, NoWayError."""
+        """Answer before the deadline; add who did, and what it cost, to `facts`. Raises ModelError, NoWayError."""
         with trio.move_on_at(errand.deadline):
             async with self._charged(len(errand.question.raw)) as charges:
                 facts["model"] = await self._answer(reply, errand, charges)
@@ -60,7 +60,7 @@ class Answers:
         raise ModelError("timeout", "The turn's time was over before its model could answer: try again.")
 
     async def _answer(self, reply: Reply, errand: Errand, charges: Sequence[Charge]) -> str:
-        """Answer; return the name of the model that did. Raises FailedError, ModelError, NoWayError."""
+        """Answer; return the name of the model that did. Raises ModelError, NoWayError."""
         question = errand.question
         if question.settings.api_mode == "offline":
             body, streamed, usage = await complete_offline(question, self._menu.about, errand.deadline)
@@ -73,7 +73,7 @@ class Answers:
         try:
             await pass_on(reply, answering, charges)
         finally:
-            await answering.body.aclose()
+            answering.body.close()
         return answering.settings.model
 
     @asynccontextmanager

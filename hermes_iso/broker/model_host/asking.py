@@ -14,6 +14,7 @@ from typing import Any
 
 from hermes_iso.agents import ModelSettings
 from hermes_iso.broker.calls import JsonObject
+from hermes_iso.strict_json import JsonError, read_object
 
 Refused = Callable[[str], bool]
 """Says whether policy keeps a tool of this name from the turn."""
@@ -82,30 +83,13 @@ def read_question(raw: bytes, models: Mapping[str, ModelSettings], refused: Refu
 def _read(raw: bytes) -> JsonObject:
     """Return the object in a body. Raises BadBodyError."""
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise BadBodyError("The request's body is not UTF-8.") from error
-    except RecursionError as error:
-        raise BadBodyError("The request's body is nested too deeply.") from error
-    except ValueError as error:
-        raise BadBodyError(f"The request's body is not JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise BadBodyError("The request's body is not a JSON object.")
+        value = read_object(raw)
+    except JsonError as error:
+        raise BadBodyError(f"The request's body {error}.") from None
     for key in value:
         if key not in _CHECKED and key.casefold() in _CHECKED:
             raise BadBodyError(f"The key {key[:40]!r} is written in another case than {key.casefold()!r}: correct it.")
     return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")
 
 
 def _without_refused(value: JsonObject, refused: Refused) -> tuple[JsonObject, tuple[str, ...]]:

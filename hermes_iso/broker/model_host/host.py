@@ -17,7 +17,7 @@ from hermes_iso.broker.model_host.asking import BadBodyError, read_question
 from hermes_iso.broker.model_host.endpoints import Endpoint, dialect_of, find_endpoint, passed_back, served_paths
 from hermes_iso.broker.model_host.menu import Menu
 from hermes_iso.broker.model_host.replies import Reply
-from hermes_iso.broker.model_host.upstream import Errand, FailedError, Sender
+from hermes_iso.broker.model_host.upstream import Errand, RefusalError, Sender
 from hermes_iso.errors import ModelError
 
 BODY_BYTES = 8 << 20
@@ -48,11 +48,11 @@ class ModelHost:
             await self._answer(reply, exchange, endpoint)
         except BadBodyError as error:
             await reply.error(error.status, str(error))
+        except RefusalError as error:
+            status = error.status or _STATUS.get(error.kind, HTTPStatus.BAD_GATEWAY)
+            await reply.error(status, str(error), parts=error.parts, headers=passed_back(error.headers))
         except ModelError as error:
-            await reply.error(_STATUS.get(error.kind, 502), str(error))
-        except FailedError as failure:
-            status = failure.status or _STATUS.get(failure.error.kind, HTTPStatus.BAD_GATEWAY)
-            await reply.error(status, str(failure), parts=failure.parts, headers=passed_back(failure.headers))
+            await reply.error(_STATUS.get(error.kind, HTTPStatus.BAD_GATEWAY), str(error))
 
     async def _answer(self, reply: Reply, exchange: LocalExchange, endpoint: Endpoint) -> None:
         """Read the question and have it answered."""

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import httpx
-import trio
 
 from hermes_iso.agents import ModelSettings
-from hermes_iso.broker.calls import ModelLimits
 from hermes_iso.broker.events import as_object, read_object
 from hermes_iso.broker.faults import AnswerFaultError, Provider, TransientError
 from hermes_iso.broker.model_host.asking import Question
 from hermes_iso.broker.model_host.endpoints import Endpoint
-from hermes_iso.broker.upstream import Body, check_encoding, read_error
+from hermes_iso.broker.upstream import Body, Sender, check_encoding, read_error
 from hermes_iso.errors import ModelError
 
+__all__ = ["Answering", "Errand", "RefusalError", "Sender"]
+
 _PARTS = ("type", "code", "param")
-
-
-class Sender(Protocol):
-    """Sends requests to providers; `hermes_iso.broker.models.ModelBroker` is one."""
-
-    @property
-    def tls(self) -> ssl.SSLContext:
-        """By what hosts are trusted."""
-
-    @property
-    def limits(self) -> ModelLimits:
-        """The bounds of one exchange."""
-
-    def wait_before(self, number: int, error: ModelError) -> float | None:
-        """Return the seconds to wait after try `number`, or None when there is to be no other."""
-
-    async def send(self, url: str, headers: Mapping[str, str], content: bytes, *, who: Provider) -> httpx.Response:
-        """Post a request and return the answer once its head is there. Raises TransientError, ModelError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +25,22 @@ class Answering:
 
     settings: ModelSettings
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     body: Body
 
 
-class FailedError(Exception):
-    """A try, or all of them, brought no good answer.
+class RefusalError(ModelError):
+    """A provider's answer whose status is not good.
 
-    error: what the provider says, as a sentence without its key. transient: another try may help.
-    status: the provider's own, or 0 when it has none. parts: type, code and param of its error, cleaned.
+    status: the provider's own, or 0 when it can't be passed on. parts: type, code and param of its error, cleaned.
     headers: those of its answer.
     """
 
-    def __init__(self, error: ModelError | TransientError, status: int = 0) -> None:
-        super().__init__(str(error))
-        self.transient = isinstance(error, TransientError)
-        self.error = error.error if isinstance(error, TransientError) else error
+    def __init__(self, error: ModelError, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(error.kind, str(error), error.retry_after)
         self.status = status
+        self.headers = headers
         self.parts: dict[str, str] = {}
-        self.headers: httpx.Headers = httpx.Headers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,61 +54,32 @@ class Errand:
     deadline: float
 
     async def run(self, candidates: Sequence[ModelSettings]) -> Answering:
-        """Return the first good answer of candidates that have this endpoint. Raises FailedError with what the first said."""
-        first: FailedError | None = None
-        for settings in filter(self.endpoint.serves, candidates):
-            try:
-                return await self._ask(settings)
-            except FailedError as failure:
-                first = first or failure
-                if failure.error.kind == "refused":
-                    break  # it is the question that is wrong
-        assert first is not None
-        raise first
+        """Return the first good answer of candidates that have this endpoint. Raises ModelError with what the first said."""
+        able = filter(self.endpoint.serves, candidates)
+        return await self.sender.patience.first_answer(able, self._ask, deadline=self.deadline)
 
     async def _ask(self, settings: ModelSettings) -> Answering:
-        """Ask one model, and again after failures that may pass. Raises FailedError."""
-        number = 1
-        while True:
-            try:
-                return await self._try(settings)
-            except FailedError as failure:
-                wait = self.sender.wait_before(number, failure.error) if failure.transient else None
-                if wait is None or trio.current_time() + wait >= self.deadline:
-                    raise
-            await trio.sleep(wait)
-            number += 1
-
-    async def _try(self, settings: ModelSettings) -> Answering:
-        """Ask once. Raises FailedError."""
-        try:
-            who = Provider.of(settings)
-            url, headers = self.endpoint.url(settings), self.endpoint.headers(settings, self.headers)
-            response = await self.sender.send(url, headers, self.question.content(settings), who=who)
-        except (ModelError, TransientError) as error:
-            raise FailedError(error) from error
-        body = Body(response, who, self.sender.limits.answer_bytes)
+        """Ask once. Raises ModelError, TransientError."""
+        who = Provider.of(settings)
+        url, headers = self.endpoint.url(settings), self.endpoint.headers(settings, self.headers)
+        response = await self.sender.send(url, headers, self.question.content(settings), who=who)
+        body = Body(response, who, self.sender.patience.limits.answer_bytes)
         try:
             if not response.is_success:
-                raise _refusal(who, response, await read_error(body))
+                raise _refusal(who, response.status, response.headers, await read_error(body))
             check_encoding(response.headers, who)
-        except ModelError as error:
-            await body.aclose()
-            raise FailedError(error) from error
         except BaseException:
-            await body.aclose()
+            body.close()
             raise
-        return Answering(settings, response.status_code, response.headers, body)
+        return Answering(settings, response.status, response.headers, body)
 
 
-def _refusal(who: Provider, response: httpx.Response, words: bytes) -> FailedError:
+def _refusal(who: Provider, status: int, headers: Mapping[str, str], words: bytes) -> RefusalError | TransientError:
     """Return the error of an answer whose status is not good. A redirect has no status of its own: it is never followed."""
-    status = response.status_code
-    failure = FailedError(who.status_error(status, response.headers, words), status if status >= 400 else 0)
-    failure.headers = response.headers
-    try:
+    found = who.status_error(status, headers, words)
+    error = found.error if isinstance(found, TransientError) else found
+    refusal = RefusalError(error, status if status >= 400 else 0, headers)
+    with suppress(AnswerFaultError):
         said = as_object(read_object(words).get("error"))
-    except AnswerFaultError:
-        return failure
-    failure.parts = {name: who.clean(said[name]) for name in _PARTS if isinstance(said.get(name), str)}
-    return failure
+        refusal.parts = {name: who.clean(said[name]) for name in _PARTS if isinstance(said.get(name), str)}
+    return TransientError(refusal) if error is not found else refusal

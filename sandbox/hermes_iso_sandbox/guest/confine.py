@@ -43,6 +43,7 @@ class Settings:
     own_env: what turns and commands, and no process before them, have in their environment.
     writable: the paths below which landlock lets a turn write. execute: whether it may start programs.
     door: whether it has a way out.
+    engine: the engine that a turn process makes ready while it waits, by `engine_settings`; empty: none.
     without: layers that are switched off; see `confinement.LAYERS`.
     """
 
@@ -54,6 +55,8 @@ class Settings:
     writable: list[str] = field(default_factory=list)
     execute: bool = True
     door: bool = False
+    engine: str = ""
+    engine_settings: str = ""
     without: list[str] = field(default_factory=list)
 
 

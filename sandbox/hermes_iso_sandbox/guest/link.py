@@ -84,6 +84,12 @@ class Link:
                     return message.data
                 raise CallError(str(message.data.get("kind", "")), str(message.data.get("message", "")))
 
+    def listen(self) -> Any:
+        """Wait for the next message of the host, what the turn is told included. Raise LinkClosed at the end."""
+        while not self._ready and not self._told:
+            self._read()
+        return wire.Steer(self._told.pop(0)) if self._told else self._ready.popleft()
+
     def poll_interrupt(self) -> bool:
         """Return whether the host has asked this turn to stop; never blocks."""
         while not self._interrupted and select.select([self._sock], [], [], 0)[0]:

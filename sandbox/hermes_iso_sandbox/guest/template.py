@@ -15,10 +15,12 @@ import os
 import pkgutil
 import signal
 import socket
+import sys
 
 from hermes_iso_sandbox import guest
 from hermes_iso_sandbox.guest import bounds, kernel
 from hermes_iso_sandbox.guest.confine import UID
+from hermes_iso_sandbox.guest.engines.hermes.warming import warm_up
 from hermes_iso_sandbox.guest.turn import rehearse
 from hermes_iso_sandbox.guest.zygote import Zygote
 
@@ -28,18 +30,31 @@ REHEARSALS = 10
 """How often the interpreter has to see code before it settles on a fast form: done here, no turn pays for it."""
 
 
-def main(control_fd: int) -> None:
-    """Be the template, on the control socket that the host left open at `control_fd`."""
+def main(control_fd: int, engine: str = "", packages: str = "") -> None:
+    """Be the template, on the control socket that the host left open at `control_fd`.
+
+    engine: what is warmed up besides; packages: where its modules are.
+    """
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in pkgutil.walk_packages(guest.__path__, f"{guest.__name__}."):
         importlib.import_module(module.name)
     for _ in range(REHEARSALS):
         rehearse()
+    if engine:
+        sys.path.append(packages)
+        warm_up()
+        alone()
     gc.collect()
     gc.freeze()
     os.write(1, b"x")
     serve(socket.socket(fileno=control_fd))
+
+
+def alone() -> None:
+    """Raise RuntimeError unless this process has one thread: a fork copies no other, and what one held stays held in it."""
+    if len(threads := os.listdir("/proc/self/task")) > 1:
+        raise RuntimeError(f"the template has {len(threads)} threads, and must have one to be forked")
 
 
 def serve(control: socket.socket) -> None:

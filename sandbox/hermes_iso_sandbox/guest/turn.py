@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from hermes_iso_sandbox import wire
-from hermes_iso_sandbox.guest.engines import TurnFault, echo, hooks, native, probe
+from hermes_iso_sandbox.guest.confine import Settings
+from hermes_iso_sandbox.guest.engines import TurnFault
+from hermes_iso_sandbox.guest.engines.table import ENGINES, TakeTurn, ready_engines
 from hermes_iso_sandbox.guest.link import Link, LinkClosed
 from hermes_iso_sandbox.guest.narrow import narrow
 
@@ -17,12 +19,6 @@ FIXED_NAMES = ("HOME", "HERMES_HOME", "USER")
 TURN_NAMES = ("HERMES_SESSION_ID", "HERMES_ISO_AGENT", "HERMES_ISO_SESSION_KEY", "HERMES_ISO_TURN_ID")
 """The names that tell a turn which one it is."""
 _REHEARSAL = wire.encode(wire.TurnRequest("", "", "", "", "", [], "", "", [], 1, "echo"))
-ENGINES: dict[str, Callable[[wire.TurnRequest, Link], wire.TurnDone]] = {
-    "native": native.take_turn,
-    "hooks": hooks.take_turn,
-    "echo": echo.take_turn,
-    "probe": probe.take_turn,
-}
 
 
 def rehearse() -> None:
@@ -36,7 +32,20 @@ def rehearse() -> None:
         del os.environ[name]
 
 
-def serve_turn(sock: socket.socket, cwd: str, own_env: dict[str, str], writable: Sequence[str]) -> None:
+def await_turn(sock: socket.socket, settings: Settings, proxies: dict[str, str]) -> None:
+    """Make ready what can be before the request is there, then take the turn. proxies: what says where the door is."""
+    own_env = settings.own_env
+    engines = ready_engines(settings.engine, settings.engine_settings, settings.cwd, own_env, proxies)
+    serve_turn(sock, settings.cwd, {**own_env, **proxies}, settings.writable, engines)
+
+
+def serve_turn(
+    sock: socket.socket,
+    cwd: str,
+    own_env: dict[str, str],
+    writable: Sequence[str],
+    engines: Mapping[str, TakeTurn] = ENGINES,
+) -> None:
     """Take exactly one turn. Returns when the answer is on its way or when nobody waits for it any more.
 
     writable: the places where this process may write so far, from which the request can take some away.
@@ -54,17 +63,17 @@ def serve_turn(sock: socket.socket, cwd: str, own_env: dict[str, str], writable:
         os.environ.update(turn_environment(request, own_env))
         os.chdir(cwd)
         try:
-            link.send(_answer(request, link))
+            link.send(_answer(request, link, engines))
         except wire.WireError as error:
             link.send(wire.TurnFailed("guest_error", f"The answer does not fit a message: {error}."))
     except LinkClosed:
         return
 
 
-def _answer(request: wire.TurnRequest, link: Link) -> wire.TurnDone | wire.TurnFailed:
+def _answer(request: wire.TurnRequest, link: Link, engines: Mapping[str, TakeTurn]) -> wire.TurnDone | wire.TurnFailed:
     """Run the engine; whatever it raises becomes one sentence."""
     try:
-        return ENGINES[request.engine](request, link)
+        return engines[request.engine](request, link)
     except TurnFault as fault:
         return wire.TurnFailed(fault.kind, fault.message)
     except LinkClosed:

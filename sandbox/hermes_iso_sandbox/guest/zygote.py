@@ -33,7 +33,7 @@ from hermes_iso_sandbox.guest import bounds, kernel
 from hermes_iso_sandbox.guest.confine import Kernel, Settings, Shared, bound_user_namespace, confine, harden, look_at_kernel
 from hermes_iso_sandbox.guest.door import open_door
 from hermes_iso_sandbox.guest.init import become_init, hide, reap_until, run_command
-from hermes_iso_sandbox.guest.turn import read_env_file, rehearse, serve_turn
+from hermes_iso_sandbox.guest.turn import await_turn, read_env_file, rehearse
 from hermes_iso_sandbox.guest.usage import Usage
 
 TURN_FD = 3
@@ -158,7 +158,7 @@ class Zygote:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             rehearse()
             gc.enable()
-            serve_turn(socket.socket(fileno=TURN_FD), settings.cwd, {**settings.own_env, **proxies}, settings.writable)
+            await_turn(socket.socket(fileno=TURN_FD), settings, proxies)
         else:
             env = {**os.environ, **settings.own_env, **proxies, **command["env"]}
             run_command(command["argv"], command["cwd"] or settings.cwd, env, execute=settings.execute)

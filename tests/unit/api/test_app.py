@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import trio
 
-from hermes_iso.api.body import BODY_LIMIT, BODY_TIMEOUT, VALUE_LIMIT, read_body
+from hermes_iso.api.body import BODY_LIMIT, BODY_TIMEOUT, read_body
 from hermes_iso.api.errors import TURN_STATUS, ApiError, ClientGoneError
 from hermes_iso.api.server import bind, serve_api
 from hermes_iso.config.schema import ApiSettings
 from hermes_iso.errors import UsageError
+from hermes_iso.strict_json import VALUE_LIMIT
 from tests.support.http import send_raw, serving
 from tests.support.line import CODER_KEY, KEY, make_config
 
@@ -167,7 +168,7 @@ async def test_sampling_fields_are_taken_and_ignored(tmp_path: Path) -> None:
         (b'{"a": NaN}', "NaN"),
         (b'{"a": "\xff"}', "UTF-8 at byte 7"),
         (b'{"a": ' + b"[" * 100_000, "nested"),
-        (b'{"a": ' + b"9" * 10_000 + b"}", "64 characters"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", "64 bits"),
         (b'{"a": [' + b"[]," * (VALUE_LIMIT + 1) + b"[]]}", "values"),
     ],
 )

@@ -79,6 +79,7 @@ def test_retry_after_is_seconds_milliseconds_or_a_date():
         ({"base_url": "http://h/v1\r\nx: y"}, "config"),
         ({"headers": {"x-y": "a\nb"}}, "config"),
         ({"headers": {"x y": "a"}}, "config"),
+        ({"headers": {"Transfer-Encoding": "gzip"}}, "config"),
         ({"api_key": f"{KEY}\n"}, "auth"),
         ({"api_key": f"{KEY}\u00e9"}, "auth"),
         ({"api_key": ""}, "auth"),

@@ -14,6 +14,10 @@ model: builtin/offline
 egress: {resolve: {git.corp.example: "10.0.0.7:8443"}}
 agents:
   coder:
+    models: []
+    secrets:
+      API_KEY: {host: keys.example.com, value_from: {env: SECRET_OF_TEST}}
+      OTHER: {host: "other.example.com:8443", header: X-Key, value_from: {env: SECRET_OF_TEST}}
     egress:
       allow:
         - pypi
@@ -26,8 +30,12 @@ agents:
 """
 
 
+VALUE = "value-of-the-secret-0123456789"
+
+
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET_OF_TEST", VALUE)
     return make_home(tmp_path / "home", CONFIG)
 
 
@@ -46,11 +54,12 @@ def test_allowed_host_is_told_with_its_rule(home, capsys):
         "port": 443,
         "allowed": True,
         "tunnel": True,
-        "rule": f"pypi, agents.coder.egress.allow[0] {file}:7",
+        "rule": f"pypi, agents.coder.egress.allow[0] {file}:11",
         "fix": "",
         "only": [],
         "never": [],
         "leads_to": None,
+        "secrets": [],
     }
     assert told(home, capsys, "coder", "git.corp.example:443")["leads_to"] == "10.0.0.7:8443"
 
@@ -60,18 +69,18 @@ def test_allowed_host_is_told_with_its_rule(home, capsys):
     [
         (
             "other.org:443",
-            "agents.coder.egress.allow holds no rule for it (FILE:6)",
-            'add the line  - "other.org:443"  to agents.coder.egress.allow (FILE:6)',
+            "agents.coder.egress.allow holds no rule for it (FILE:10)",
+            'add the line  - "other.org:443"  to agents.coder.egress.allow (FILE:10)',
         ),
         (
             "files.pythonhosted.org:443",
-            "files.pythonhosted.org, agents.coder.egress.deny[1] FILE:13",
-            "remove files.pythonhosted.org from agents.coder.egress.deny (FILE:13)",
+            "files.pythonhosted.org, agents.coder.egress.deny[1] FILE:17",
+            "remove files.pythonhosted.org from agents.coder.egress.deny (FILE:17)",
         ),
         (
             "files.pythonhosted.org:8080",
-            "files.pythonhosted.org, agents.coder.egress.deny[1] FILE:13",
-            "remove files.pythonhosted.org from agents.coder.egress.deny (FILE:13), and add the line  - ",
+            "files.pythonhosted.org, agents.coder.egress.deny[1] FILE:17",
+            "remove files.pythonhosted.org from agents.coder.egress.deny (FILE:17), and add the line  - ",
         ),
         ("10.0.0.7:443", "a door leads to hosts by their names alone", "write its name; egress.resolve leads a name to"),
         ("[::1]:443", "a door leads to hosts by their names alone", "write its name; egress.resolve leads a name to"),
@@ -125,6 +134,37 @@ def test_what_cannot_be_asked_is_a_usage_error(home, capsys, words, hint):
     """Exit 2 and one sentence."""
     assert main(["egress", "explain", *words, "--home", str(home)]) == 2
     assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("target", "secrets", "allowed"),
+    [
+        ("keys.example.com:443", [("API_KEY", "authorization", "http://keys.example.com/")], True),
+        ("keys.example.com:80", [("API_KEY", "authorization", "http://keys.example.com/")], True),
+        ("other.example.com:8443", [("OTHER", "x-key", "http://other.example.com:8443/")], True),
+        ("other.example.com:80", [("OTHER", "x-key", "http://other.example.com/")], True),
+        ("other.example.com:9000", [], False),
+        ("pypi.org:443", [], True),
+    ],
+)
+def test_secrets_of_a_host_are_named(home, capsys, target, secrets, allowed):
+    """By name, header and the URL that has them put in; a host of a secret needs no rule of its own."""
+    answer = told(home, capsys, "coder", target)
+    assert [(each["name"], each["header"], each["url"]) for each in answer["secrets"]] == secrets
+    assert answer["allowed"] is allowed
+    assert told(home, capsys, "main", target)["secrets"] == []
+    assert main(["egress", "explain", "coder", target, "--home", str(home)]) == 0
+    text = capsys.readouterr().out
+    assert VALUE not in text
+    assert all(f"{name}, put into {header} of {url}" in text for name, header, url in secrets)
+
+
+def test_the_model_host_is_told(home, capsys):
+    """Whether the agent has one, and what opens it."""
+    assert "the model host" in told(home, capsys, "coder", "model.local:80")["rule"]
+    answer = told(home, capsys, "main", "model.local")
+    assert (answer["allowed"], answer["rule"]) == (False, "this agent has no model host")
+    assert "models: []  to agents.main" in answer["fix"]
 
 
 def test_doctor_names_the_resolver_map(home, capsys):

@@ -216,14 +216,14 @@ def test_all_mistakes_are_found_at_once_in_file_order(home):
         """
         modle: x
         model: builtin/offline
-        agents: {coder: {engine: hermes, personality: 5}}
+        agents: {coder: {engine: hermis, personality: 5}}
         routes: [{match: {platform: telegrm}, agent: codr}, 7]
         """,
         {"profiles/coder/config.yaml": "terminal: {cwd: /nowhere/at/all}\nagent: {max_turns: many}\n"},
     )
     assert found == [
         "HOME/config.yaml:2: modle: unknown key; did you mean 'model'?",
-        "HOME/config.yaml:4: agents.coder.engine: 'hermes' is not available in this version; write 'native', or remove it",
+        "HOME/config.yaml:4: agents.coder.engine: must be 'native' or 'hermes', found 'hermis'",
         "HOME/config.yaml:4: agents.coder.personality: must be text, found a number; write it in quotes",
         "HOME/config.yaml:5: routes[0].agent: there is no agent 'codr'; did you mean 'coder'?",
         "HOME/config.yaml:5: routes[0].match.platform: unknown platform 'telegrm'; did you mean 'telegram'?",

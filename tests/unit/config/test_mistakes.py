@@ -37,10 +37,10 @@ def home(tmp_path):
         ('terminal: {cwd: "a\\0b"}\n', f"2: terminal.cwd: {NO_PATH}"),
         ("agents: {coder: {personality: [x]}}\n", "2: agents.coder.personality: must be text, found a list; correct it"),
         (
-            "agents: {coder: {engine: hermes}}\n",
-            "2: agents.coder.engine: 'hermes' is not available in this version; write 'native', or remove it",
+            "engines: {hermes: {pyton: x}}\n",
+            "2: engines.hermes.pyton: unknown key; did you mean 'python'?",
         ),
-        ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native', found 'nativ'"),
+        ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native' or 'hermes', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
             "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, default, egress, engine, home_dir, messages, model, models, personality, provider, sandbox, secrets, shared_paths, subagents, tools",
@@ -343,7 +343,6 @@ def _by_key(line):
 @pytest.mark.parametrize(
     ("config", "key"),
     [
-        ("engines: {}", "engines"),
         ("agents: {a: {resume: x}}", "agents.a.resume"),
     ],
 )

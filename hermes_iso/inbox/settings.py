@@ -1,0 +1,20 @@
+"""InboxSettings: what the inbox of one gateway may hold, as its config says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class InboxSettings:
+    """The bounds of an inbox.
+
+    max_queued, max_queued_per_chat: messages that have not ended, in all and of one chat behind the one that runs.
+    tries: how often a message is tried that ends the gateway. keep_days: how long a message is known that has ended, and what
+    was asked and answered over HTTP is kept.
+    """
+
+    max_queued: int = 1000
+    max_queued_per_chat: int = 32
+    tries: int = 3
+    keep_days: float = 30.0

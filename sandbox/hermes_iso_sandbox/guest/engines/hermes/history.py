@@ -1,0 +1,62 @@
+"""What a turn of hermes-agent begins with: the conversation as state.db has it, brought to where the gateway's session is.
+
+Of a session that the gateway keeps, the engine's own record is the truth: it holds what the model was really told, compressed
+where it had become too long, and Hermes' own commands go on from it. The gateway's copy serves commands and search. When a
+turn ends, the last thing that the user said is noted in state.db. Does the gateway's copy end with something else by the next
+turn, then people took something back there (/undo, /retry), and as much is taken back here, by Hermes' own means. What was
+said meanwhile through Hermes itself stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+Message = dict[str, Any]
+
+_MARK = "hermes_iso.last:"
+"""In state.db, before a session's id: a digest of what the user had said last when its last turn here ended."""
+
+
+def begin(database: Any, session_id: str, told: list[Message]) -> tuple[str, list[Message]]:
+    """Return the session that holds the conversation now, and its messages; `told` is the gateway's copy.
+
+    A session that state.db does not know begins with that copy: its first turns were another engine's.
+    """
+    tip = database.get_compression_tip(session_id) or session_id
+    row = database.get_session(tip)
+    if row is None:
+        return tip, told
+    if row.get("ended_at"):
+        database.reopen_session(tip)
+    last = _last_said(told)
+    mark = database.get_meta(_MARK + session_id)
+    if mark is not None and mark != _digest(last):
+        _rewind(database, tip, last)
+    return tip, database.get_messages_as_conversation(tip, repair_alternation=True)
+
+
+def finish(database: Any, session_id: str, text: str) -> None:
+    """Note what the user said last, now that this turn is done."""
+    database.set_meta(_MARK + session_id, _digest(text))
+
+
+def _last_said(messages: list[Message]) -> str:
+    """Return the last text of the user; empty when there is none."""
+    return next((str(each.get("content") or "") for each in reversed(messages) if each["role"] == "user"), "")
+
+
+def _digest(text: str) -> str:
+    """Return what stands for a text."""
+    return hashlib.sha256(text.strip().encode("utf-8", "replace")).hexdigest()
+
+
+def _rewind(database: Any, session_id: str, last: str) -> None:
+    """Take back what came after the exchange that began with `last`; all of it when that is empty."""
+    said = [message for message in database.get_messages(session_id) if message["role"] == "user"]
+    texts = [str(message["content"] or "").strip() for message in said]
+    if last and last.strip() not in texts:
+        return
+    after = len(texts) - texts[::-1].index(last.strip()) if last else 0
+    if after < len(said):
+        database.rewind_to_message(session_id, said[after]["id"])
