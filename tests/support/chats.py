@@ -27,6 +27,7 @@ class MemoryChats:
     fault: Fault = no_fault
     messages: dict[str, tuple[str, str]] = field(default_factory=dict)
     outbounds: list[Outbound] = field(default_factory=list)
+    files: list[OutboundFile] = field(default_factory=list)
     answered: trio.Event = field(default_factory=trio.Event)
 
     @asynccontextmanager
@@ -81,6 +82,7 @@ class MemoryAnswer:
     async def finish(self, outbound: Outbound, files: Sequence[OutboundFile]) -> str:
         await self._put(outbound.text)
         self._chats.outbounds.append(outbound)
+        self._chats.files += files
         self._chats.answered.set()
         return self._notes.sent[0]
 

@@ -88,6 +88,20 @@ async def test_answer_to_a_question_does_not_wait_for_the_turn_that_asks(tmp_pat
     assert chats.texts()[2:] == ["got this one", "later"]
 
 
+async def test_answer_brings_the_files_that_it_names(tmp_path):
+    """A file of the agent's workspace goes out with the answer, whose text no longer names it; any other stays a text."""
+    chats = MemoryChats()
+    async with open_line(tmp_path / "home", chats=chats) as (gateway, _):
+        workspace = tmp_path / "home" / "workspace"
+        workspace.mkdir()
+        (workspace / "a.txt").write_text("mine")
+        await gateway.front.inbox.accept(message("Here: MEDIA:/workspace/a.txt", 1))
+        await gateway.front.inbox.accept(message("MEDIA:/etc/passwd", 2))
+        await chats.wait_answers(2)
+    assert chats.texts() == ["Here:", "MEDIA:/etc/passwd"]
+    assert [(file.name, file.content) for file in chats.files] == [("a.txt", b"mine")]
+
+
 async def test_answers_of_an_earlier_life_are_delivered(tmp_path):
     """What was answered and could not be delivered before the gateway stopped is delivered by the next one."""
     tried = trio.Event()
