@@ -13,7 +13,7 @@ from typing import TypeAlias
 import trio
 
 from hermes_iso.approvals import KeptApprovals
-from hermes_iso.errors import TurnError
+from hermes_iso.errors import DeliveryError, TurnError
 from hermes_iso.messages import ChatRef, Inbound, Progress
 from hermes_iso.questions import Answer, Question, read_decision
 from hermes_iso.sessions import Sessions
@@ -26,8 +26,12 @@ PER_AGENT = 16
 Place: TypeAlias = tuple[str, str, ChatRef, str]
 """A chat as one agent has it: the agent, the API key, the chat, and the session that a caller over HTTP names."""
 
-NOBODY_HERE = "Nobody can be asked here. Put the question into your answer: it can be answered by the next message."
+NOBODY_HERE = {
+    "clarify": "Nobody can be asked here. Put the question into your answer: it can be answered by the next message.",
+    "approval": "Nobody can be asked here, so it is not approved: that takes a chat, or over HTTP a stream in a named session.",
+}
 NOBODY_ANSWERED = "Nobody answered within {seconds:g} s."
+NOT_SHOWN = "The question could not be brought to the chat."
 STOPPING = "The gateway is about to stop, so nobody is asked any more."
 
 
@@ -70,7 +74,7 @@ class Asks:
         """
         inbound = work.turn.inbound
         if self._closed or not inbound.answerable:
-            return Answer(given=False, text=STOPPING if self._closed else NOBODY_HERE)
+            return Answer(given=False, text=STOPPING if self._closed else NOBODY_HERE[question.kind])
         pending = Pending(work, question, place_of(work.agent.id, inbound))
         queue = self._enter(pending)
         try:
@@ -81,6 +85,8 @@ class Asks:
                         await work.relay(Progress("question", question.text, question.kind))
                         pending.shown = True
                     await pending.settled.wait()
+        except DeliveryError:
+            return Answer(given=False, text=NOT_SHOWN)
         finally:
             self._leave(pending, queue)
         return pending.answer or Answer(given=False, text=NOBODY_ANSWERED.format(seconds=work.agent.ask_timeout))

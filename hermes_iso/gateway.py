@@ -18,6 +18,7 @@ import trio
 from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
 from hermes_iso.broker.messages import PostOffice
+from hermes_iso.broker.outside import MACHINES_OWN, Outside
 from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
@@ -41,15 +42,21 @@ STOP_TIMEOUT = 10.0
 
 @asynccontextmanager
 async def open_gateway(
-    config: Config, pool: Pool | None = None, *, admin: bool = True, controls: Controls | None = None
+    config: Config,
+    pool: Pool | None = None,
+    *,
+    admin: bool = True,
+    controls: Controls | None = None,
+    outside: Outside = MACHINES_OWN,
 ) -> AsyncIterator[Gateway]:
     """Open a gateway on a home: lock, databases, journal, model broker, sandboxes, admin socket.
 
     pool: another pool than the usual one, not yet entered. admin: whether commands elsewhere may use this gateway.
     controls: how it reads its home again and is told to end; without them it can do neither.
+    outside: how it trusts and finds hosts.
     Raises HomeBusyError, UsageError. On leaving, every process of every turn is dead and all records are written.
     """
-    async with open_services(config, pool) as services:
+    async with open_services(config, pool, outside) as services:
         gateway = Gateway(config, services, controls)
         await services.hooks.gateway_started(tuple(config.agents), platforms=["api_server"] if config.api else [])
         if controls is not None:
@@ -156,7 +163,7 @@ class Gateway:
     ) -> int:
         """Run a command in exactly the sandbox of an agent's turn; return its status as a shell shows it.
 
-        Raises UsageError for an agent that is not served, DrainingError, ConfigError, SandboxTimeoutError, SandboxError.
+        Raises UsageError for an agent that is not served, DrainingError, ConfigError, GuestTimeoutError, SandboxError.
         """
         self._check_open()
         with self._counted() as generation:

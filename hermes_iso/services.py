@@ -14,6 +14,7 @@ from hermes_iso.asks import Asks
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
+from hermes_iso.broker.outside import MACHINES_OWN, Outside
 from hermes_iso.config.schema import Config
 from hermes_iso.doors import Doors
 from hermes_iso.hooks.opening import Hooks, open_hooks
@@ -44,15 +45,15 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterator[Services]:
+async def open_services(config: Config, pool: Pool | None = None, outside: Outside = MACHINES_OWN) -> AsyncIterator[Services]:
     """Open records, model broker, pool and hooks, and begin to warm the agents' sandboxes.
 
     pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
     """
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
-        models = await stack.enter_async_context(ModelBroker())
-        doors = Doors(config, records.journal, models)
+        models = await stack.enter_async_context(ModelBroker(tls=outside.tls))
+        doors = Doors(config, records.journal, models, outside.lookup)
         pool = pool or SandboxPool(uids=config.host_uids, serve_door=doors.serve_process)
         await stack.enter_async_context(pool)
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))

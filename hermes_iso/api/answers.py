@@ -1,31 +1,23 @@
 """How a turn's answer is written: as one JSON object, or as server-sent events while it is made.
 
-A stream begins with the first thing that the turn shows, or after FIRST_WAIT. A failure before that has its own HTTP status;
-after it, it is an event that ends the stream. The turn never writes to the socket itself: it hands pieces to a writer, so a
-client that does not read can hold up its own stream but not the end of the turn.
+The turn never writes to the socket itself: it hands pieces to a writer; see `event_stream`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import trio
 
-from hermes_iso.api.errors import ApiError, Receive, Send, raw_headers, send_error, send_json, turn_error
+from hermes_iso.api.errors import Receive, Send, send_error, send_json, turn_error
+from hermes_iso.api.event_stream import EventStream, rest_of
 from hermes_iso.background import Background
 from hermes_iso.messages import Inbound, Outbound, Progress, Receipt, Usage
 
-FIRST_WAIT = 5.0
-"""Seconds without a word after which a stream's headers are sent anyway."""
-KEEP_ALIVE = 15.0
-"""Seconds without a word after which a comment is sent, so that nothing between here and the client gives up."""
 ANSWER_TIMEOUT = 60.0
 """Seconds after the end of its turn for a client to take the rest of the answer: until then its session waits."""
-PIECES = 64
-"""Pieces that may wait for a slow client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +91,11 @@ class StreamAnswer:
     """Server-sent events as the turn goes."""
 
     def __init__(self, send: Send, head: Head, *, include_usage: bool) -> None:
-        self._send = send
+        self._events = EventStream(send, head.headers)
+        self.write = self._events.write
         self._head = head
         self._include_usage = include_usage
-        self._pieces, self._waiting = trio.open_memory_channel[bytes | ApiError](PIECES)
         self._begun = False
-        self._started = False
         self._segment = ""
         self._between = False
 
@@ -126,43 +117,19 @@ class StreamAnswer:
     async def deliver(self, outbound: Outbound) -> Receipt:
         """Send what is left of the text and the end, or the error."""
         if outbound.error is not None:
-            await self._pieces.send(turn_error(outbound))
+            await self._events.fail(turn_error(outbound))
         else:
             await self._begin()
-            rest = self._rest_of(outbound.text)
+            rest = rest_of(outbound.text, self._segment)
             if rest:
-                await self._chunk({"content": rest})
+                apart = self._between or not outbound.text.startswith(self._segment)
+                await self._chunk({"content": "\n\n" + rest if apart else rest})
             await self._chunk({}, finish_reason="stop")
             if self._include_usage:
                 await self._event([], usage=usage_object(outbound.usage))
-            await self._pieces.send(b"data: [DONE]\n\n")
-        self._pieces.close()
+            await self._events.put_raw(b"data: [DONE]\n\n")
+        self._events.close()
         return Receipt(outbound, f"chatcmpl-{outbound.turn_id}")
-
-    async def write(self) -> None:
-        """Write pieces as they come, and comments while none comes, until the turn has ended."""
-        try:
-            while True:
-                piece: bytes | ApiError = b": keep-alive\n\n"
-                with trio.move_on_after(KEEP_ALIVE if self._started else FIRST_WAIT):
-                    piece = await self._waiting.receive()
-                if isinstance(piece, ApiError) and not self._started:
-                    await send_error(self._send, piece, self._head.headers)
-                    return
-                await self._start()
-                content = piece if isinstance(piece, bytes) else _data(piece.body)
-                await self._send({"type": "http.response.body", "body": content, "more_body": True})
-        except trio.EndOfChannel:
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    def _rest_of(self, text: str) -> str:
-        """Return what of the final text was not streamed: all of it, its end, or nothing."""
-        if self._segment.strip().endswith(text.strip()):
-            return ""
-        if text.startswith(self._segment):
-            rest = text[len(self._segment) :]
-            return "\n\n" + rest if self._between else rest
-        return "\n\n" + text
 
     async def _begin(self) -> None:
         """Send the first chunk, which names the role."""
@@ -176,14 +143,7 @@ class StreamAnswer:
     async def _event(self, choices: list[dict[str, Any]], **more: Any) -> None:
         if self._include_usage:
             more.setdefault("usage", None)
-        await self._pieces.send(_data(self._head.completion("chat.completion.chunk", choices, **more)))
-
-    async def _start(self) -> None:
-        """Send the headers, once."""
-        if not self._started:
-            self._started = True
-            headers = {**self._head.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-            await self._send({"type": "http.response.start", "status": 200, "headers": raw_headers(headers)})
+        await self._events.put(self._head.completion("chat.completion.chunk", choices, **more))
 
 
 async def take_message(handle: Handle, inbound: Inbound, answer: Answer, receive: Receive) -> None:
@@ -209,10 +169,15 @@ async def take_message(handle: Handle, inbound: Inbound, answer: Answer, receive
 
 
 async def _cancel_when_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    """Cancel once the client has hung up; the body has been read, so nothing else is to come."""
+    """Cancel once the client has hung up."""
+    await wait_until_gone(receive)
+    scope.cancel()
+
+
+async def wait_until_gone(receive: Receive) -> None:
+    """Wait until the client has hung up; the body has been read, so nothing else is to come."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    scope.cancel()
 
 
 def usage_object(usage: Usage) -> dict[str, int]:
@@ -222,8 +187,3 @@ def usage_object(usage: Usage) -> dict[str, int]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
     }
-
-
-def _data(value: Any) -> bytes:
-    """Return an event."""
-    return b"data: " + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"

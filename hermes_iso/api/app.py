@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -17,6 +17,8 @@ from hermes_iso.api.auth import Caller, Gate, values
 from hermes_iso.api.chat import ChatCompletions
 from hermes_iso.api.choice import ApiLine, Directory
 from hermes_iso.api.errors import ApiError, ClientGoneError, Receive, Scope, Send, raw_headers, send_error
+from hermes_iso.api.responses import Responses
+from hermes_iso.api.runs import Runs
 from hermes_iso.config.schema import ApiSettings
 
 REST_TIMEOUT = 2.0
@@ -29,17 +31,34 @@ _EXPOSED = "X-Hermes-Session-Id, X-Hermes-Agent, X-Hermes-Turn-Id, Retry-After"
 def build_app(line: ApiLine) -> Application:
     """Return the application that serves a gateway's agents, each request by the settings of its moment."""
     directory = Directory(line)
-    views = Views(directory)
+    views, responses, runs = Views(directory), Responses(directory), Runs(directory)
     routes: list[Route] = []
     for path, endpoint, method in (
         ("/v1/chat/completions", ChatCompletions(directory), "POST"),
+        ("/v1/responses", Raw(responses.create), "POST"),
+        ("/v1/responses/{id}", Raw(responses.one), "GET DELETE"),
+        ("/v1/runs", Raw(runs.create), "POST"),
+        ("/v1/runs/{id}", Raw(runs.one), "GET"),
+        ("/v1/runs/{id}/events", Raw(runs.events), "GET"),
+        ("/v1/runs/{id}/stop", Raw(runs.stop), "POST"),
         ("/v1/models", views.models, "GET"),
         ("/health", views.health, "GET"),
         ("/v1/health", views.health, "GET"),
         ("/health/detailed", views.detailed, "GET"),
     ):
-        routes += [Route(prefix + path, endpoint, methods=[method]) for prefix in ("", "/p/{agent}")]
+        routes += [Route(prefix + path, endpoint, methods=method.split()) for prefix in ("", "/p/{agent}")]
     return Application(Router(routes, redirect_slashes=False), lambda: Gate(line.config.api or ApiSettings()))
+
+
+class Raw:
+    """An endpoint that is an ASGI application of its own; the router takes a plain function for something else."""
+
+    def __init__(self, serve: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._serve = serve
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self._serve(scope, receive, send)
 
 
 class Views:

@@ -9,6 +9,8 @@ from hermes_iso.api.auth import Caller
 from hermes_iso.api.errors import ApiError
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import DrainingError, RouteRejectedError
+from hermes_iso.inbox.front import Front
+from hermes_iso.inbox.inbox import Inbox
 from hermes_iso.messages import Inbound, Outbound, Progress, Receipt
 from hermes_iso.routing import Router
 
@@ -36,6 +38,10 @@ class ApiLine(Protocol):
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells."""
 
+    @property
+    def front(self) -> Front:
+        """Takes messages for good."""
+
 
 class Directory:
     """The agents as the API's callers see them."""
@@ -51,6 +57,15 @@ class Directory:
     def statistics(self) -> Mapping[str, Any]:
         """Return what /health/detailed tells."""
         return self._line.statistics()
+
+    @property
+    def inbox(self) -> Inbox:
+        """What is taken for good."""
+        return self._line.front.inbox
+
+    async def stop(self, turn_id: str) -> None:
+        """Stop the turn of a message that was taken for good, or give the message up where it has none yet."""
+        await self._line.front.cancel(turn_id)
 
     def agents(self, caller: Caller) -> list[str]:
         """Return the agents that a caller may use, in order."""

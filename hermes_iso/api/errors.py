@@ -18,11 +18,14 @@ TURN_STATUS: Mapping[str, int] = {
     "too_long": 400,
     "no_tools": 403,
     "interrupted": 409,
+    "rejected": 404,
     "refused": 422,
     "budget": 422,
     "rate_limited": 429,
     "busy": 429,
     "internal": 500,
+    "restarted": 500,
+    "parked": 500,
     "limit": 500,
     "guest_died": 500,
     "guest_error": 500,
@@ -43,7 +46,7 @@ _TYPES: Mapping[int, str] = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
-_MAY_TRY_AGAIN = frozenset({"busy", "rate_limited", "draining"})
+MAY_TRY_AGAIN = frozenset({"busy", "rate_limited", "draining"})
 """Kinds where nothing was done yet, so that a client may repeat by itself."""
 
 
@@ -79,7 +82,7 @@ class ApiError(Exception):
         if self.retry_after is not None:
             found["retry-after"] = str(max(1, math.ceil(self.retry_after)))
         if self.status in {408, 409, 429} or self.status >= 500:
-            found["x-should-retry"] = "true" if self.code in _MAY_TRY_AGAIN else "false"
+            found["x-should-retry"] = "true" if self.code in MAY_TRY_AGAIN else "false"
         return found
 
 
@@ -91,7 +94,7 @@ def turn_error(outbound: Outbound) -> ApiError:
     """Return the error of a turn that failed."""
     kind = outbound.error or "internal"
     retry_after = outbound.retry_after
-    if retry_after is None and kind in _MAY_TRY_AGAIN:
+    if retry_after is None and kind in MAY_TRY_AGAIN:
         retry_after = 5.0
     return ApiError(TURN_STATUS.get(kind, 500), outbound.text, code=kind, retry_after=retry_after)
 

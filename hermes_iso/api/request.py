@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from hermes_iso.api.errors import ApiError
 from hermes_iso.history import MalformedHistoryError, Message, check_content, check_history
@@ -17,8 +17,9 @@ INSTRUCTIONS_BYTES = 100 << 10
 MESSAGES = 2_000
 """Most messages of a body."""
 
+Fields: TypeAlias = Mapping[str, tuple[tuple[type, ...], str]]
 _NUMBER = (int, float)
-_FIELDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+_FIELDS: Fields = {
     "model": ((str,), "text"),
     "stream": ((bool,), "true or false"),
     "stream_options": ((dict,), "an object"),
@@ -53,16 +54,13 @@ class ChatRequest:
 
 def parse_chat(body: dict[str, Any]) -> ChatRequest:
     """Check a body. Raises ApiError(400) that names the field."""
-    for name, (types, wanted) in _FIELDS.items():
-        value = body.get(name)
-        if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
-            raise invalid(name, f"must be {wanted}")
+    check_types(body, _FIELDS)
     if body.get("n") not in (None, 1):
         raise invalid("n", "must be 1: an agent gives one answer")
     options = body.get("stream_options") or {}
     if not isinstance(options.get("include_usage", False), bool):
         raise invalid("stream_options.include_usage", "must be true or false")
-    instructions, conversation = _messages(body.get("messages"))
+    instructions, conversation = read_messages(body.get("messages"))
     return ChatRequest(
         text=conversation[-1]["content"],
         history=tuple(conversation[:-1]),
@@ -73,8 +71,16 @@ def parse_chat(body: dict[str, Any]) -> ChatRequest:
     )
 
 
-def _messages(value: Any) -> tuple[str, list[Message]]:
-    """Return the system text, and the conversation whose last message is the user's."""
+def check_types(body: dict[str, Any], fields: Fields) -> None:
+    """Check the types of a body's fields; null counts as absent. Raises ApiError(400) that names the field."""
+    for name, (types, wanted) in fields.items():
+        value = body.get(name)
+        if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
+            raise invalid(name, f"must be {wanted}")
+
+
+def read_messages(value: Any) -> tuple[str, list[Message]]:
+    """Return the system text, and the conversation whose last message is the user's. Raises ApiError(400)."""
     if not isinstance(value, list) or not 0 < len(value) <= MESSAGES:
         raise invalid("messages", f"must be a list of 1 to {MESSAGES} messages")
     instructions: list[str] = []

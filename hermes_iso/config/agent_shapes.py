@@ -101,6 +101,8 @@ class AgentShape(Shape):
     personality: str | None = None
     home_dir: PathText | None = None
     engine: Literal["native", "hermes"] = "native"
+    max_concurrent: Annotated[int | None, Field(ge=1, le=10_000)] = None
+    resume: Literal["tell", "rerun"] = "tell"
     admins: Texts = Field(default_factory=list)
     ask_timeout: Seconds = 900.0
     tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None

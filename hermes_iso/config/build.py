@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
+from hermes_iso.config.chat_platforms import read_chats
 from hermes_iso.config.egress import read_egress
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.people import command_rules
@@ -24,8 +25,10 @@ from hermes_iso.owners import fixed_uid
 from hermes_iso_sandbox.identity import fixed
 
 
-def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
+def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[str, str]) -> Config:
     """Return the Config; problems are noted in the map, and the value only counts when there are none.
+
+    broken: agents that are not served because their own files are wrong, with the reason.
 
     Raises UsageError when the record of an agent's former owners can't be read.
     """
@@ -34,7 +37,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
     root = read_source(MAIN, root_home, document=document, problems=problems)
     home_map.find(_multiplexed_by_environment(root, environ))
     default = home_map.default_agent()
-    serving = decide_serving(home_map, home_map.served(default))
+    serving = decide_serving(home_map, home_map.served(default), broken)
     served, not_served = list(serving.agents), serving.others
     sources = _sources(home_map, root, served)
     referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
@@ -59,6 +62,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         agents[name] = maker.make(source, profile, found, contacts=between.contacts.get(name))
     egress = read_egress(home_map)
     names = Names((root.env.values, environ))
+    chats = read_chats(root, sources, names=names, problems=problems)
     check_hidden(sources.values(), profiles.values(), document, problems)
     home_map.check_rules()
     rules = home_map.rules
@@ -77,13 +81,22 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str]) -> Config:
         not_served=not_served,
         unasked=home_map.unasked({*served, *not_served}),
         unserved_platforms=unserved_platforms(
-            document, names.merged(), named={found.rule.platform for found in rules.all}, problems=problems
+            document,
+            names.merged(),
+            named={found.rule.platform for found in rules.all},
+            served=chats.platforms,
+            problems=problems,
         ),
+        chat_accounts=tuple(chats.accounts),
+        access=chats.access,
+        agent_access=chats.agent_access,
         group_sessions_per_user=home_map.ours.group_sessions_per_user,
         thread_sessions_per_user=home_map.ours.thread_sessions_per_user,
         command_rules=command_rules(document, problems=problems),
         hook_timeout=home_map.ours.gateway.hook_timeout,
         host_uids=home_map.ours.gateway.host_uids,
+        inbox=home_map.ours.gateway.inbox.settings(),
+        max_concurrent=home_map.ours.max_concurrent_sessions,
         reload_on_change=home_map.ours.gateway.reload_on_change,
         warnings=tuple(problems.warnings),
     )
@@ -115,6 +128,6 @@ def _sources(home_map: HomeMap, root: Source, served: list[str]) -> dict[str, So
         source = root if name == MAIN else read_source(name, home, document=None, problems=home_map.problems)
         overlay = home_map.overlays.get(name)
         sources[name] = replace(source, overlay=overlay[0], overlay_at=overlay[1]) if overlay else source
-        if name != MAIN and source.document.get("platforms"):
-            home_map.problems.warn(f"{source.document.file}: platforms of a profile are not served; use the root home's")
+        if name != MAIN and "api_server" in (source.document.get("platforms") or ()):
+            home_map.problems.warn(f"{source.document.file}: a profile has no api_server of its own; use the root home's")
     return sources

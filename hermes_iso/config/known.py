@@ -32,7 +32,7 @@ HERMES_ROOTS = frozenset(
 STRICT_ROOTS = OUR_ROOTS | {"model", "platforms", "platform_toolsets", "terminal", "agent"}
 """Sections that are read here, so that a key in them that is not text is a mistake."""
 
-ADAPTED = frozenset({"api_server", "console"})
+ADAPTED = frozenset({"api_server", "console", "telegram", "webhook"})
 """Platforms that have an adapter here."""
 PLATFORMS = ADAPTED | frozenset(
     re.findall(
@@ -43,7 +43,7 @@ PLATFORMS = ADAPTED | frozenset(
         " photon raft local cli",
     )
 )
-ROOTS = OUR_ROOTS | HERMES_ROOTS | (PLATFORMS - ADAPTED - {"local", "cli"})
+ROOTS = OUR_ROOTS | HERMES_ROOTS | (PLATFORMS - {"api_server", "console", "local", "cli"})
 """The root keys of a config.yaml: Hermes also reads a section of each chat platform's name."""
 TOOL_PLATFORMS = PLATFORMS | {"agent", "cron"}
 """What a list of tools can be for: also agents that write to each other, and Hermes' jobs, which no route can name."""
@@ -59,9 +59,6 @@ PLATFORM_SECRETS = {
     "sms": "TWILIO_AUTH_TOKEN",
 }
 """The `.env` name that turns a platform on in Hermes without any word in its config.yaml."""
-
-NOT_BUILT = (("agents", "*", "resume"),)
-"""Key paths that a later version has; `*` stands for any key or place in a list."""
 
 
 def normal_name(text: str) -> str:
@@ -86,7 +83,7 @@ HERMES_GATEWAY_KEYS = frozenset(
         " platform_connect_timeout"
         " respawn_storm restart_loop_guard scale_to_zero strict trust_recent_files"
         " trust_recent_files_seconds write_sessions_json"
-        " session_reset quick_commands stt stt_echo_transcripts max_concurrent_sessions systemd_watchdog_seconds streaming"
+        " session_reset quick_commands stt stt_echo_transcripts systemd_watchdog_seconds streaming"
         " reset_triggers always_log_local session_store_max_age_days unauthorized_dm_behavior filter_silence_narration"
         " sessions_dir platforms default_reset_policy reset_by_type reset_by_platform",
     )

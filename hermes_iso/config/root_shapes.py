@@ -10,6 +10,8 @@ from hermes_iso.config.agent_shapes import AgentShape, OverlayModelShape
 from hermes_iso.config.egress_shapes import EgressShape
 from hermes_iso.config.shapes import Open, PathText, Shape, Switch, Texts, as_mapping
 from hermes_iso.config.uid_ranges import as_uid_range
+from hermes_iso.inbox.settings import KEEP_DAYS, MAX_QUEUED, MAX_QUEUED_PER_CHAT, TRIES, InboxSettings
+from hermes_iso.slots import PLACES
 from hermes_iso_sandbox.identity import HOST_UIDS
 
 EVERYBODY = "*"
@@ -24,6 +26,24 @@ def _as_served(value: Any) -> Any:
 def _as_listed(value: Any) -> Any:
     """Take a text with commas for a list, as Hermes does."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _as_most(value: Any) -> Any:
+    """Take 0 for the default, as Hermes does."""
+    return PLACES if value is None or (value == 0 and not isinstance(value, bool)) else value
+
+
+class InboxShape(Shape):
+    """`gateway.inbox`: how many messages may wait, how often one is tried, and how long ended ones are known."""
+
+    max_queued: Annotated[int, Field(ge=1, le=100_000)] = MAX_QUEUED
+    max_queued_per_chat: Annotated[int, Field(ge=1, le=10_000)] = MAX_QUEUED_PER_CHAT
+    tries: Annotated[int, Field(ge=1, le=100)] = TRIES
+    keep_days: Annotated[float, Field(ge=0.01, le=3650)] = KEEP_DAYS
+
+    def settings(self) -> InboxSettings:
+        """Return the bounds of the inbox."""
+        return InboxSettings(self.max_queued, self.max_queued_per_chat, self.tries, self.keep_days)
 
 
 class GatewayShape(Shape):
@@ -43,6 +63,7 @@ class GatewayShape(Shape):
         default=f"{HOST_UIDS.start}-{HOST_UIDS.stop - 1}", validate_default=True
     )
     reload_on_change: Switch = False
+    inbox: InboxShape = Field(default_factory=InboxShape)
 
 
 class ApiKeyShape(Shape):
@@ -94,3 +115,4 @@ class OurKeys(Shape):
     multiplex_profiles: Switch | None = None
     group_sessions_per_user: Switch = True
     thread_sessions_per_user: Switch = False
+    max_concurrent_sessions: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_as_most)] = PLACES

@@ -27,6 +27,7 @@ from hermes_iso.config.root_shapes import (
     EnginesShape,
     GatewayShape,
     HermesEngineShape,
+    InboxShape,
     OurKeys,
     SubagentShape,
 )
@@ -61,6 +62,7 @@ SHAPES: tuple[tuple[tuple[str, ...], type[Shape]], ...] = (
     (("bindings", "*"), BindingShape),
     (("gateway", "profile_routes", "*"), ProfileRouteShape),
     (("gateway",), GatewayShape),
+    (("gateway", "inbox"), InboxShape),
     ((), HermesKeys),
     (("model",), ModelShape),
     (("terminal",), TerminalShape),

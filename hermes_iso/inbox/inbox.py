@@ -23,7 +23,7 @@ import apsw
 import structlog
 import trio
 
-from hermes_iso.errors import DrainingError, InboxFullError
+from hermes_iso.errors import DiskFullError, DrainingError, InboxFullError
 from hermes_iso.inbox import rows
 from hermes_iso.inbox.lanes import Lanes
 from hermes_iso.inbox.live import Live
@@ -74,8 +74,8 @@ class Inbox:
     async def load(self) -> int:
         """Take up what an earlier life left; returns how much that is. Called once, before anything else."""
         left = await self._database.run(rows.open_rows)
-        for number, turn_id, lane, text in left:
-            self._add(rows.Taken(number, turn_id, "", repeated=False), lane, at_once=is_command(text))
+        for number, turn_id, lane, text, kind in left:
+            self._add(rows.Taken(number, turn_id, "", repeated=False), lane, at_once=is_command(text), shown=bool(kind))
         return len(left)
 
     async def accept(self, inbound: Inbound) -> None:
@@ -106,7 +106,7 @@ class Inbox:
         except apsw.Error as error:
             self._log.error("inbox_can_not_write", reason=str(error))
             text = "The gateway's disk takes nothing more now, so this message was not taken: try again later."
-            raise InboxFullError(text, DISK_AFTER) from error
+            raise DiskFullError(text, DISK_AFTER) from error
         if found is None:
             raise refusal
         return found
@@ -115,10 +115,7 @@ class Inbox:
         """Wait for the next message that may go, and return it; `end` says that it is done with."""
         while self.closing.is_set() or (number := self._lanes.next()) is None:
             await self._news.wait()
-        row = await self.commit(partial(rows.row_of, row_id=number))
-        if row.about.kind:
-            self._lives.setdefault(row.turn_id, Live())
-        return row
+        return await self.commit(partial(rows.row_of, row_id=number))
 
     def events(self, turn_id: str) -> Live | None:
         """Return what a message's turn shows while it has not ended, where anybody may ask for that."""
@@ -145,13 +142,19 @@ class Inbox:
     def end(self, row: Row) -> None:
         """Be done with a message in this life: the next one of its chat may go."""
         self._numbers.pop(row.turn_id, None)
-        self._lives.pop(row.turn_id, None)
+        live = self._lives.pop(row.turn_id, None)
+        if live is not None:
+            live.end(None)
         self._lanes.end(row.id)
         self._tell()
 
     async def find(self, turn_id: str) -> Row | None:
         """Return a message of the HTTP API by its turn's id."""
         return await self.commit(partial(rows.row_of_turn, turn_id=turn_id))
+
+    async def forget(self, row: Row) -> None:
+        """Delete a message that has ended: one that is handed in again is a new one."""
+        await self.commit(partial(rows.delete, row_id=row.id))
 
     async def sweep(self) -> None:
         """Forget, now and then, the messages that ended long ago. Never returns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import trio
 
@@ -21,6 +21,7 @@ class Live:
         self._pieces: list[Progress] = []
         self._chars = 0
         self._end: Outbound | None = None
+        self._over = False
         self._news = trio.Event()
 
     async def show(self, progress: Progress) -> None:
@@ -35,29 +36,30 @@ class Live:
         self._pieces.clear()
         self._chars = 0
 
-    def end(self, outbound: Outbound) -> None:
-        """Take the turn's end."""
-        self._end = outbound
-        self._tell()
+    def end(self, outbound: Outbound | None) -> None:
+        """Take the turn's end, or that there is none in this life of the gateway. Only the first counts."""
+        if not self._over:
+            self._end, self._over = outbound, True
+            self._tell()
 
-    async def follow(self) -> AsyncIterator[Progress | Outbound]:
-        """Give what was shown, then what comes, and the end last."""
+    async def follow(self) -> AsyncGenerator[Progress | Outbound, None]:
+        """Give what was shown, then what comes, and the end last, where there is one."""
         place = 0
         while True:
             news = self._news
             while place < len(self._pieces):
                 place += 1
                 yield self._pieces[place - 1]
-            if self._end is not None:
-                yield self._end
+            if self._over:
+                if self._end is not None:
+                    yield self._end
                 return
             await news.wait()
 
-    async def outcome(self) -> Outbound:
+    async def wait_end(self) -> None:
         """Wait for the end."""
-        while self._end is None:
+        while not self._over:
             await self._news.wait()
-        return self._end
 
     def _tell(self) -> None:
         """Wake those who look."""

@@ -67,12 +67,12 @@ def insert(connection: apsw.Connection, inbound: Inbound, lane: str, *, digest: 
     return Taken(connection.last_insert_rowid(), inbound.turn_id or "", digest, repeated=False)
 
 
-def open_rows(connection: apsw.Connection) -> list[tuple[int, str, str, str]]:
-    """Return id, turn id, lane and text of each message that something is still to come of, in the order they came."""
+def open_rows(connection: apsw.Connection) -> list[tuple[int, str, str, str, str]]:
+    """Return id, turn id, lane, text and kind of each message that something is still to come of, in the order they came."""
     found = connection.execute(
-        f"SELECT id, turn_id, lane, inbound ->> 'text' FROM inbox WHERE {_OPEN} ORDER BY id"  # noqa: S608  # a constant
+        f"SELECT id, turn_id, lane, inbound ->> 'text', about ->> 'kind' FROM inbox WHERE {_OPEN} ORDER BY id"  # noqa: S608  # a constant
     )
-    return [(int(str(row_id)), str(turn_id), str(lane), str(text)) for row_id, turn_id, lane, text in found]
+    return [(int(str(row_id)), str(turn), str(lane), str(text), str(kind)) for row_id, turn, lane, text, kind in found]
 
 
 def row_of(connection: apsw.Connection, row_id: int) -> Row:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_QUEUED, MAX_QUEUED_PER_CHAT, TRIES, KEEP_DAYS = 1000, 32, 3, 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class InboxSettings:
@@ -14,7 +16,7 @@ class InboxSettings:
     was asked and answered over HTTP is kept.
     """
 
-    max_queued: int = 1000
-    max_queued_per_chat: int = 32
-    tries: int = 3
-    keep_days: float = 30.0
+    max_queued: int = MAX_QUEUED
+    max_queued_per_chat: int = MAX_QUEUED_PER_CHAT
+    tries: int = TRIES
+    keep_days: float = KEEP_DAYS

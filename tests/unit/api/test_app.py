@@ -98,7 +98,7 @@ async def test_origin_must_be_configured(tmp_path: Path) -> None:
     ("method", "path", "status"),
     [
         ("GET", "/", 404),
-        ("POST", "/v1/responses", 404),
+        ("POST", "/v1/embeddings", 404),
         ("GET", "/v1/models/", 404),
         ("GET", "/p/main/nothing", 404),
         ("GET", CHAT, 405),

@@ -10,7 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from hermes_iso.api.answers import FIRST_WAIT, KEEP_ALIVE, Head, StreamAnswer
+from hermes_iso.api.answers import Head, StreamAnswer
+from hermes_iso.api.event_stream import FIRST_WAIT, KEEP_ALIVE
 from hermes_iso.messages import ChatRef, Outbound
 from hermes_iso.rules import RouteRule
 from hermes_iso_sandbox import wire
