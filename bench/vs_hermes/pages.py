@@ -20,8 +20,8 @@ COLOURS = {PEER: "#9aa5b1", SEPARATE: "#cfd6dc", OURS: "#1f6f8b"}
 
 def with_tables(text: str, result: Mapping[str, Any]) -> str:
     """Return the page with the tables between its two marks."""
-    marks = r"(?<=<!-- vs_hermes -->\n).*?(?=\n<!-- /vs_hermes -->)"
-    return re.sub(marks, lambda _: page(result), text, count=1, flags=re.DOTALL)
+    marks = r"(?<=<!-- vs_hermes -->\n).*?(?=<!-- /vs_hermes -->)"
+    return re.sub(marks, lambda _: page(result) + "\n", text, count=1, flags=re.DOTALL)
 
 
 def write(result: Mapping[str, Any]) -> None:
