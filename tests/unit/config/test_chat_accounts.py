@@ -152,7 +152,7 @@ def test_what_is_not_served_is_a_warning(home):
         ("telegram: {enabled: true, accounts: {a: {}}}", {}, "telegram.accounts.a: has no token; add one"),
         ("telegram: {enabled: true, accounts: {a: 7}}", {}, "telegram.accounts.a: must be a mapping with a token"),
         (
-            "telegram: {enabled: true, accounts: {a: {token: '1:AA', reqire_mention: x}}}",
+            "telegram: {enabled: true, accounts: {a: {token: '1:AAAA', reqire_mention: x}}}",
             {},
             "a.reqire_mention: unknown key; did you mean 'require_mention'?",
         ),
