@@ -14,7 +14,7 @@ import trio
 
 from hermes_iso.adapter import Call, CallAnswer, Doorway
 from hermes_iso.api.connections import Connections
-from hermes_iso.api.server import bind
+from hermes_iso.api.sockets import bind
 from hermes_iso.errors import AdapterError, HermesIsoError, UsageError
 
 BODY_BYTES = 1 << 20
