@@ -9,6 +9,7 @@ import structlog
 import trio
 
 from hermes_iso.admission import Admission
+from hermes_iso.commands.registry import COMMANDS
 from hermes_iso.config.schema import Config
 from hermes_iso.entrance import Entrance, Routing
 from hermes_iso.inbox.front import Front
@@ -28,7 +29,8 @@ async def open_chats(routing: GatewayLine, services: Services) -> None:
     if chats is not None:
         await _import_pairing(routing.config, services.records.people)
         entrance = Entrance(routing.front.inbox, routing, services.records.people, services.background, chats)
-        await services.background.start(chats.serve, entrance)
+        told = [(command.name.replace("-", "_"), command.summary[:256]) for command in COMMANDS]
+        await services.background.start(chats.serve, entrance, told)
 
 
 async def _import_pairing(config: Config, people: Admission) -> None:

@@ -1,4 +1,4 @@
-"""serve_api: the HTTP server; on a socket that is bound before anything is said to be served."""
+"""serve_api: the HTTP server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import trio
 from hermes_iso.api.app import build_app
 from hermes_iso.api.choice import ApiLine
 from hermes_iso.api.connections import Connections
-from hermes_iso.api.sockets import bind, url_of
 from hermes_iso.config.schema import ApiSettings
+from hermes_iso.listening import bind, url_of
 
 
 async def serve_api(

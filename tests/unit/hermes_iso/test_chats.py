@@ -13,7 +13,9 @@ from hermes_iso.adapter import CallAnswer, ChatAccount, Doorway
 from hermes_iso.chats import ServedChats
 from hermes_iso.errors import AdapterError, DeliveryError
 from hermes_iso.messages import ChatRef
-from tests.support.telegram import ListIntake, ListNotes
+from hermes_iso_adapters.telegram import TelegramAdapter
+from tests.servers.telegram_server import serve_telegram
+from tests.support.telegram import TOKEN, ListIntake, ListNotes, account_of, outbound
 
 
 class Scripted:
@@ -151,3 +153,23 @@ async def test_accounts_share_an_address_by_their_paths():
             chats.use(config(account("a", doorway=doors["a"])))
             await wait_for(lambda: set(states(chats)) == {"a"})
             assert (await client.post("/hooks/b")).status_code == 404
+
+
+async def test_telegram_brings_updates_to_the_gateways_doorway():
+    """In webhook mode the adapter is served at its path, and what Telegram brings is taken."""
+    with trio.socket.socket() as free:
+        await free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"webhook_url": f"http://127.0.0.1:{port}/hook", "webhook_secret": "s" * 16, "webhook_port": port}
+    intake = ListIntake()
+    async with serve_telegram() as server, trio.open_nursery() as nursery:
+        bot = account_of(server, **settings)
+        chats = ServedChats(config(bot), {"telegram": SimpleNamespace(load=lambda: TelegramAdapter)})
+        await nursery.start(chats.serve, intake)
+        server.world.say(TOKEN, 42, "hello")
+        [inbound] = await intake.wait_for(1)
+        async with chats.answering(inbound.chat, reply_to=inbound.platform_id, notes=ListNotes()) as answering:
+            await answering.finish(outbound(inbound, "here"), ())
+        nursery.cancel_scope.cancel()
+    assert server.world.texts(42) == ["here"]
+    assert server.asked("getUpdates") == []

@@ -1,4 +1,4 @@
-"""Sockets to listen on, bound so that a port in use is told in one sentence."""
+"""Bind the socket of an HTTP server, so that a port in use is told in one sentence."""
 
 from __future__ import annotations
 
