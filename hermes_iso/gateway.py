@@ -22,13 +22,13 @@ from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
 from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
-from hermes_iso.entrance import open_chats
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
 from hermes_iso.inbox.front import Front
 from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.messages import Inbound, Receipt
+from hermes_iso.open_chats import open_chats
 from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
 from hermes_iso.services import MACHINES_OWN, Outside, Pool, Services, open_services
