@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from hermes_iso.adapter import Relay
+from hermes_iso.adapter import Chats, Relay
 from hermes_iso.admin import serve_admin
 from hermes_iso.broker.messages import PostOffice
 from hermes_iso.commands.desk import Desk
@@ -28,6 +28,7 @@ from hermes_iso.generation import Change, Generation, Generations
 from hermes_iso.inbox.front import Front
 from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.messages import Inbound, Receipt
+from hermes_iso.no_chats import NO_CHATS
 from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
 from hermes_iso.services import Pool, Services, open_services
@@ -41,21 +42,27 @@ STOP_TIMEOUT = 10.0
 
 @asynccontextmanager
 async def open_gateway(
-    config: Config, pool: Pool | None = None, *, admin: bool = True, controls: Controls | None = None
+    config: Config,
+    pool: Pool | None = None,
+    *,
+    admin: bool = True,
+    controls: Controls | None = None,
+    chats: Chats = NO_CHATS,
 ) -> AsyncIterator[Gateway]:
     """Open a gateway on a home: lock, databases, journal, model broker, sandboxes, admin socket.
 
     pool: another pool than the usual one, not yet entered. admin: whether commands elsewhere may use this gateway.
-    controls: how it reads its home again and is told to end; without them it can do neither.
+    controls: how it reads its home again and is told to end; without them it can do neither, and leaves the inbox to one that
+    serves. chats: where the inbox answers.
     Raises HomeBusyError, UsageError. On leaving, every process of every turn is dead and all records are written.
     """
-    async with open_services(config, pool) as services:
+    async with open_services(config, pool, chats=chats) as services:
         gateway = Gateway(config, services, controls)
         await services.hooks.gateway_started(tuple(config.agents), platforms=["api_server"] if config.api else [])
         if controls is not None:
             services.background.start_soon(reload_on_change, gateway)
-        await gateway.front.inbox.load()
-        services.background.start_soon(gateway.front.serve)
+            await gateway.front.inbox.load()
+            services.background.start_soon(gateway.front.serve)
         if admin:
             await services.background.start(serve_admin, gateway, services.records.directory)
         yield gateway

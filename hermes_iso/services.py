@@ -42,10 +42,10 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterator[Services]:
+async def open_services(config: Config, pool: Pool | None = None, *, chats: Chats = NO_CHATS) -> AsyncIterator[Services]:
     """Open records, model broker, pool and hooks, and begin to warm the agents' sandboxes.
 
-    pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
+    pool: another pool than the usual one, not yet entered. chats: where answers go. Raises HomeBusyError, UsageError.
     """
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
@@ -57,4 +57,4 @@ async def open_services(config: Config, pool: Pool | None = None) -> AsyncIterat
         background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
         runner = TurnRunner(pool, models, hooks=hooks, more=MoreBrokers(records.sessions), doors=doors.beside)
-        yield Services(records, pool, runner, background, hooks, doors, slots=Slots(config.max_concurrent))
+        yield Services(records, pool, runner, background, hooks, doors, chats, Slots(config.max_concurrent))

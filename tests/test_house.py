@@ -17,7 +17,7 @@ PACKAGES = {
 }
 FILE_LIMIT, GUEST_FILE_LIMIT, FUNCTION_LIMIT, P90_FUNCTION = 400, 250, 60, 28
 FAN_OUT = {  # those that only wire
-    "hermes_iso.gateway": 17,
+    "hermes_iso.gateway": 18,
     "hermes_iso.config.build": 15,
     "hermes_iso.config.load": 9,
     "hermes_iso.services": 15,
