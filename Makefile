@@ -6,7 +6,7 @@ PORT ?= 8642
 PARALLEL := -n 3 --dist loadfile  # many tests wait for processes and deadlines, so two cores serve three workers
 
 .DEFAULT_GOAL := help
-.PHONY: help run key setup hermes test test-all check unit unprivileged lint format lock bench bench-http bench-inbox bench-routing chaos clean bubblewrap
+.PHONY: help run key setup hermes test test-all check unit unprivileged lint format lock bench bench-http bench-inbox bench-routing bench-hermes chaos clean bubblewrap
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -73,6 +73,9 @@ bench-inbox: setup  ## measure the inbox: taking a message, draining a full queu
 
 bench-routing: setup  ## measure how long the choice of an agent takes, by number of rules
 	$(BIN)/python bench/routing.py
+
+bench-hermes: $(VENV)/.bench hermes  ## compare with a real Hermes gateway: leaks, latency, memory, attacks; writes docs (15 minutes)
+	$(BIN)/python bench/vs_hermes.py
 
 $(VENV)/.bench: bench/requirements.lock | setup
 	$(BIN)/python -m pip --disable-pip-version-check -qq install --require-hashes --no-deps -r bench/requirements.lock

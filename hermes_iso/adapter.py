@@ -70,6 +70,38 @@ class OutboundFile:
     content: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Doorway:
+    """Where a platform calls the gateway: the gateway listens there and hands over what is below `path`."""
+
+    host: str
+    port: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that came to a doorway. path: what stands behind the doorway's own, '' or from a slash on.
+
+    headers: by name in lower case. body: complete, and of a bounded size.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswer:
+    """The answer to a call: a status, and what goes back as JSON, if anything."""
+
+    status: int = 200
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class DeliveryNotes(Protocol):
     """What is on disk about one answer on its way: the messages of the platform that carry it already."""
 
@@ -111,10 +143,20 @@ class ChatAdapter(Protocol):
     account: ChatAccount
 
     async def serve_adapter(self, intake: Intake, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve for ever: the gateway calls it in a nursery, again with backoff when it raises, and cancels it to stop."""
+        """Serve for ever: the gateway calls it in a nursery, again with backoff when it raises, and cancels it to stop.
+
+        Raises AdapterError: why, and when to try again.
+        """
 
     def answering(self, chat: ChatRef, *, reply_to: str | None, notes: DeliveryNotes) -> AbstractAsyncContextManager[Answering]:
         """Open an answer to a chat: typing begins, and ends with it. reply_to: the platform_id of the message it answers."""
+
+    @property
+    def doorway(self) -> Doorway | None:
+        """Where its platform calls the gateway; None for a platform that the adapter itself asks."""
+
+    async def receive(self, call: Call) -> CallAnswer:
+        """Take what came to the doorway. Calls come side by side; what is raised is answered with 500 and no detail."""
 
     async def fetch(self, attachment: Attachment, *, limit: int) -> bytes:
         """Return a file that came with a message. Raises AttachmentError: too large, gone, or not to be had."""

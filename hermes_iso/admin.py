@@ -44,7 +44,7 @@ from hermes_iso.errors import (
 )
 from hermes_iso.history import clean_text
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt, Usage
-from hermes_iso_sandbox.errors import SandboxError, SandboxTimeoutError, UnsupportedSandboxError
+from hermes_iso_sandbox.errors import GuestTimeoutError, SandboxError, UnsupportedSandboxError
 
 REQUEST_TIMEOUT = 10.0
 """Seconds for a client to send its request."""
@@ -54,7 +54,7 @@ _KINDS: tuple[tuple[str, type[Exception]], ...] = (
     ("route_rejected", RouteRejectedError),
     ("draining", DrainingError),
     ("usage", UsageError),
-    ("timeout", SandboxTimeoutError),
+    ("timeout", GuestTimeoutError),
     ("unsupported", UnsupportedSandboxError),
     ("sandbox", SandboxError),
     ("protocol", AdminProtocolError),

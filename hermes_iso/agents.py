@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hermes_iso.broker.egress.rules import EgressRules
-from hermes_iso.engines import Engine, Tools, tools_of, with_hermes
+from hermes_iso.engines import Engine, HermesAgent, Tools, spoken, tools_of, with_hermes
 from hermes_iso.errors import TurnError, UsageError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
@@ -94,7 +94,7 @@ class Agent:
     ns: what stands for it in session keys: `main` for the root agent, else its id.
     persona: the first system text: personality, else the profile's SOUL.md, else the root's, else a built-in one.
     persona_file: a SOUL.md that counts before that as it stands now, because the agent's turns may write it.
-    python: the interpreter of an engine that has one of its own.
+    hermes: what its engine needs, where that is hermes-agent.
     egress: which hosts its turns may reach; without any it needs no door.
     max_concurrent: how many of its turns may run at a time; None: as many as the gateway has places.
     resume: whether a turn that had called a tool when the gateway ended is run again, or its chat told.
@@ -113,7 +113,7 @@ class Agent:
     policy: ToolPolicy
     profile: Profile
     engine: Engine = "native"
-    python: str | None = None
+    hermes: HermesAgent | None = None
     turn_timeout: float = 600.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
@@ -162,10 +162,15 @@ class Agent:
         """Return what every process of this agent may touch, from the files as they stand now. Raises ConfigError."""
         confinement = shaped(self.profile.confinement(), self.needs, self.profile.workplaces)
         confinement = replace(confinement, door=self.has_door)
-        if self.engine != "hermes" or self.python is None:
-            return confinement
-        model, mode = self.model.model, "chat_completions" if self.model.api_mode == "offline" else self.model.api_mode
-        return with_hermes(confinement, python=self.python, model=model, api_mode=mode, max_iterations=self.max_iterations)
+        return with_hermes(confinement, self.hermes, soul=not self.profile.soul_writable) if self.hermes else confinement
+
+    def facts(self) -> dict[str, Any]:
+        """Return what an engine of its own is told of this turn's agent: its model, and a persona that a session chose."""
+        if self.hermes is None:
+            return {}
+        persona = "" if self.persona == self.hermes.persona or self.persona_file else self.persona
+        model = self.model
+        return {"model": model.model, "api_mode": spoken(model.api_mode), "reasoning": model.reasoning, "persona": persona}
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""

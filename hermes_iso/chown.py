@@ -97,7 +97,7 @@ def walk(top: str) -> Iterator[Entry]:
 
     An entry's descriptor is open only until the next one is asked for. Symlinks are entries and lead nowhere.
     """
-    with _opened_top(top) as fd:
+    with opened_directory(top) as fd:
         yield from _walk(fd, ".", os.fstat(fd).st_dev, top, 0)
 
 
@@ -118,7 +118,7 @@ def _walk(fd: int, path: str, device: int, top: str, depth: int) -> Iterator[Ent
 
 
 @contextmanager
-def _opened_top(top: str) -> Iterator[int]:
+def opened_directory(top: str) -> Iterator[int]:
     """Open a directory, no part of whose path may be a symlink: it was resolved when the config was read."""
     fd = os.open("/", _PLACE | os.O_DIRECTORY)
     try:

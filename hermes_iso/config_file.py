@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import fcntl
 import os
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -50,10 +51,18 @@ class ConfigFile:
 
         Raises UsageError when somebody changed the file meanwhile, or it can't be written; then it is as it was.
         """
+        self.put(self.encoded(text))
+
+    def encoded(self, text: str) -> bytes:
+        """Return a text as the file's content, with the byte order mark that it had."""
         mark = codecs.BOM_UTF8 if (self.content or b"").startswith(codecs.BOM_UTF8) else b""
+        return mark + text.encode("utf-8")
+
+    def put(self, content: bytes) -> None:
+        """Put a new content in its place; see `replace`."""
         beside = self.target.with_name(f".{self.target.name}.{secrets.token_hex(6)}")
         try:
-            self._write(beside, mark + text.encode("utf-8"))
+            self._write(beside, content)
             if _read(self.path) != self.content:
                 raise UsageError(f"{self.path} was changed by somebody else meanwhile: nothing was written, try again.")
             os.replace(beside, self.target)
@@ -78,6 +87,12 @@ class ConfigFile:
             os.fsync(descriptor)
 
 
+def read_config_file(home: Path) -> ConfigFile:
+    """Read a home's config.yaml to see what it says. Raises UsageError when it can't be read."""
+    path = home / "config.yaml"
+    return ConfigFile(path, Path(os.path.realpath(path)), _read(path))
+
+
 @contextmanager
 def open_config(home: Path, *, patience: float = PATIENCE) -> Iterator[ConfigFile]:
     """Read a home's config.yaml to change it, one command at a time: a second one waits, `patience` seconds at most.
@@ -90,10 +105,18 @@ def open_config(home: Path, *, patience: float = PATIENCE) -> Iterator[ConfigFil
         raise UsageError(f"{home} can't be used as a home ({error.strerror}): make one with hermes-iso init.") from error
     try:
         _lock(directory, home, patience)
-        path = home / "config.yaml"
-        yield ConfigFile(path, Path(os.path.realpath(path)), _read(path))
+        _remove_stale(Path(os.path.realpath(home / "config.yaml")))
+        yield read_config_file(home)
     finally:
         os.close(directory)
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove what commands that were killed while they wrote left beside a file; who holds the lock is the only writer."""
+    with suppress(OSError):
+        for name in os.listdir(target.parent):
+            if re.fullmatch(rf"\.{re.escape(target.name)}\.[0-9a-f]{{12}}", name):
+                target.with_name(name).unlink()
 
 
 def _lock(directory: int, home: Path, patience: float) -> None:

@@ -18,7 +18,7 @@ import trio
 
 from hermes_iso.background import Background
 from hermes_iso.broker.door import ModelDoor
-from hermes_iso.broker.egress.dialing import Dialer
+from hermes_iso.broker.egress.dialing import Dialer, Lookup, SystemLookup
 from hermes_iso.broker.egress.door import Door
 from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.broker.egress.serving import serve_door
@@ -38,12 +38,13 @@ CLOSE_TIMEOUT = 2.0
 
 
 class Doors:
-    """The open doors of one gateway, for the config that it serves now."""
+    """The open doors of one gateway, for the config that it serves now. lookup: None asks the machine's resolver."""
 
-    def __init__(self, config: Config, journal: Journal, sender: Sender) -> None:
+    def __init__(self, config: Config, journal: Journal, sender: Sender, lookup: Lookup | None = None) -> None:
         self._config = config
         self._journal = journal
         self._sender = sender
+        self._lookup = lookup
         self._open: dict[Door, Equip] = {}
 
     def use(self, config: Config) -> None:
@@ -92,7 +93,7 @@ class Doors:
             turn=log.turn_id,
             rules=self._rules(agent),
             record=send.send_nowait,
-            dialer=Dialer(self._config.resolve),
+            dialer=Dialer(self._config.resolve, self._lookup or SystemLookup()),
             deadline=deadline,
         )
         equip(door)

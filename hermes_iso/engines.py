@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from hermes_iso.profiles import HERMES
+from hermes_iso.hermes.state_files import STATE_FILES
+from hermes_iso.profiles import HERMES, SOUL
 from hermes_iso.tool_spec import ToolSpec
 from hermes_iso.tools import KNOWN_TOOLS, TOOLS
 from hermes_iso_sandbox.confinement import Confinement, DataFile
@@ -26,20 +27,29 @@ HERMES_TOOLS: Tools = {
 """hermes-agent's own tools, which describe themselves to the model: only what they need is told here."""
 ALL_TOOLS: Tools = {**HERMES_TOOLS, **TOOLS}
 
-STATE_FILES = (
-    "state.db",
-    "response_store.db",
-    "kanban.db",
-    "projects.db",
-    "verification_evidence.db",
-    "memory_store.db",
-    "processes.json",
-    ".skills_prompt_snapshot.json",
-)
-"""What the engine keeps at the top of its home."""
 STATE_DIRECTORIES = ("logs", "image_cache", "audio_cache", "pairing", "checkpoints")
-"""The same for directories; those that the agent has anyhow are not among them."""
+"""What the engine keeps at the top of its home beside its state files; those that the agent has anyhow are not among them."""
 MODEL_URL = "http://model.local/v1"
+CONFIG = f"{HERMES}/config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class HermesAgent:
+    """What the config says of an agent whose engine is hermes-agent, whatever its sessions say besides.
+
+    python: the interpreter. model, api_mode: of the agent's own model. persona: its SOUL.md; empty leaves it Hermes' own.
+    """
+
+    python: str
+    model: str
+    api_mode: str
+    max_iterations: int = 90
+    persona: str = ""
+
+
+def spoken(api_mode: str) -> str:
+    """Return how a model is spoken to inside: the built-in one takes the same as most."""
+    return "chat_completions" if api_mode == "offline" else api_mode
 
 
 def tools_of(engine: Engine) -> Tools:
@@ -47,27 +57,29 @@ def tools_of(engine: Engine) -> Tools:
     return HERMES_TOOLS if engine == "hermes" else TOOLS
 
 
-def with_hermes(
-    confinement: Confinement, *, python: str, model: str, api_mode: str, max_iterations: int, platforms: Iterable[str] = ()
-) -> Confinement:
+def with_hermes(confinement: Confinement, hermes: HermesAgent, *, soul: bool = True) -> Confinement:
     """Return a confinement in which hermes-agent takes the turns: its interpreter, its state, its model.
 
-    model, api_mode: of the model that the turn's door leads to. platforms: where its messages come from, the usual one first.
+    soul: whether its persona is to be shown as SOUL.md, which an agent that may write that has already.
     """
-    platform = next(iter(platforms), "api_server")
-    settings = {"model": model, "api_mode": api_mode, "max_iterations": max_iterations, "platform": platform}
-    links = [(f"{HERMES}/{name}", f".agent/{name}") for name in (*STATE_FILES, *STATE_DIRECTORIES)]
+    settings = {"model": hermes.model, "api_mode": hermes.api_mode, "max_iterations": hermes.max_iterations}
+    links = [(f"{HERMES}/{name}", f".agent/{name}") for name in (*(file.name for file in STATE_FILES), *STATE_DIRECTORIES)]
+    files = {file.target: file for file in confinement.files}
+    config = files[CONFIG]
+    files[CONFIG] = replace(config, content=config.content + _model_section(hermes.model))
+    if soul and hermes.persona:
+        files[SOUL] = DataFile(SOUL, hermes.persona.encode())
     return replace(
         confinement,
-        python=python,
+        python=hermes.python,
         engine="hermes",
         engine_settings=json.dumps(settings),
-        files=tuple(_with_model(file, model) if file.target == f"{HERMES}/config.yaml" else file for file in confinement.files),
+        files=tuple(files.values()),
         symlinks=(*confinement.symlinks, *links),
     )
 
 
-def _with_model(file: DataFile, model: str) -> DataFile:
-    """Return the generated config.yaml with the one model that there is inside; a name as JSON is one as YAML too."""
+def _model_section(model: str) -> bytes:
+    """Return what a generated config.yaml says of the one model that there is inside; a text in JSON is one in YAML too."""
     section = {"default": model, "provider": "custom", "base_url": MODEL_URL}
-    return replace(file, content=file.content + f"model: {json.dumps(section)}\n".encode())
+    return f"model: {json.dumps(section)}\n".encode()

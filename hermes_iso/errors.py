@@ -105,3 +105,15 @@ class DiskFullError(InboxFullError):
 
 class AttachmentError(HermesIsoError):
     """A file that came with a message could not be had: one sentence for whoever sent it."""
+
+
+class AdapterError(HermesIsoError):
+    """A chat platform can't be used now: one sentence without any secret. `after`: seconds to wait at least.
+
+    `failed`: only its operator can mend that, so that it is tried again rarely.
+    """
+
+    def __init__(self, message: str, *, after: float = 0.0, failed: bool = False) -> None:
+        super().__init__(message)
+        self.after = after
+        self.failed = failed

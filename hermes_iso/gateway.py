@@ -22,16 +22,16 @@ from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
 from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
+from hermes_iso.entrance import open_chats
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
 from hermes_iso.inbox.front import Front
 from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.messages import Inbound, Receipt
-from hermes_iso.no_chats import NO_CHATS
 from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
-from hermes_iso.services import Pool, Services, open_services
+from hermes_iso.services import MACHINES_OWN, Outside, Pool, Services, open_services
 from hermes_iso.work import Work, command_environment
 
 DRAIN_TIMEOUT = 30.0
@@ -47,21 +47,23 @@ async def open_gateway(
     *,
     admin: bool = True,
     controls: Controls | None = None,
-    chats: Chats = NO_CHATS,
+    outside: Outside = MACHINES_OWN,
+    chats: Chats | None = None,
 ) -> AsyncIterator[Gateway]:
     """Open a gateway on a home: lock, databases, journal, model broker, sandboxes, admin socket.
 
     pool: another pool than the usual one, not yet entered. admin: whether commands elsewhere may use this gateway.
     controls: how it reads its home again and is told to end; without them it can do neither, and leaves the inbox to one that
-    serves. chats: where the inbox answers.
+    serves. outside: how it trusts and finds hosts. chats: where the inbox answers, instead of the config's accounts.
     Raises HomeBusyError, UsageError. On leaving, every process of every turn is dead and all records are written.
     """
-    async with open_services(config, pool, chats=chats) as services:
+    async with open_services(config, pool, outside, chats=chats) as services:
         gateway = Gateway(config, services, controls)
         await services.hooks.gateway_started(tuple(config.agents), platforms=["api_server"] if config.api else [])
         if controls is not None:
             services.background.start_soon(reload_on_change, gateway)
             await gateway.front.inbox.load()
+            await open_chats(gateway, services)
             services.background.start_soon(gateway.front.serve)
         if admin:
             await services.background.start(serve_admin, gateway, services.records.directory)
@@ -118,12 +120,21 @@ class Gateway:
         records = services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         try:
-            desk = Desk.of(inbound, route, records.sessions, services.runner, hooks=services.hooks, relay=relay, log=log)
+            desk = Desk.of(
+                inbound,
+                route,
+                records.sessions,
+                services.runner,
+                hooks=services.hooks,
+                relay=relay,
+                log=log,
+                people=records.people,
+            )
             reply = await take_command(inbound, route, config, desk)
             if isinstance(reply, str):
                 outbound = answer_of(reply, inbound, route, turn_id=turn_id)
                 return await deliver_once(outbound, deliver, log=log)
-            asked = reply.inbound
+            asked = await services.with_files(reply.inbound, agent)
             where = records.sessions.open(
                 turn_id, asked, route, replaces=reply.replaces, settings=reply.settings, beside=reply.beside
             )
@@ -154,7 +165,7 @@ class Gateway:
     ) -> int:
         """Run a command in exactly the sandbox of an agent's turn; return its status as a shell shows it.
 
-        Raises UsageError for an agent that is not served, DrainingError, ConfigError, SandboxTimeoutError, SandboxError.
+        Raises UsageError for an agent that is not served, DrainingError, ConfigError, GuestTimeoutError, SandboxError.
         """
         self._check_open()
         with self._counted() as generation:
@@ -211,6 +222,7 @@ class Gateway:
             "queued": self._services.records.sessions.waiting,
             "pool": dict(self._services.pool.statistics()),
             "hooks": self._services.hooks.statistics(),
+            "chats": self._services.served_chats.status() if self._services.served_chats is not None else [],
         }
 
     def turns_of(self, agent: str) -> int:

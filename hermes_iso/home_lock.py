@@ -30,6 +30,8 @@ def hold_home(home: Path) -> Iterator[Path]:
         raise _unusable(directory / LOCK, error) from error
     try:
         _lock(lock, home)
+        if not _is_at(directory / LOCK, lock):
+            raise HomeBusyError(f"Another command on {home} has just ended: try again.")
         try:
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
@@ -54,6 +56,21 @@ def make_private(directory: Path) -> None:
             directory.chmod(0o700)
     except OSError as error:
         raise _unusable(directory, error) from error
+
+
+def leave_nothing(directory: Path) -> None:
+    """Remove `<home>/hermes-iso` if it holds nothing but the lock, which is held by whoever calls this."""
+    if os.listdir(directory) == [LOCK]:
+        (directory / LOCK).unlink()
+        directory.rmdir()
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Say whether an open file is still what is at a path."""
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _unusable(path: Path, error: OSError) -> UsageError:

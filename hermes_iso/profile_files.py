@@ -25,9 +25,12 @@ CONFIG_VERSION = 33
 _SHOWN_ROOTS = frozenset(
     re.findall(
         r"\S+",
-        "agent browser checkpoints code_execution compression context delegation display goals kanban logging lsp memory moa"
-        " personalities platform_hints platform_toolsets prompt_caching sessions skills smart_model_routing terminal timezone"
-        " tool_loop_guardrails tool_output tools toolsets tts stt voice",
+        "agent approvals browser checkpoints clarify code_execution command_allowlist compression context"
+        " context_file_max_chars curator delegation display file_read_max_chars goals hooks hooks_auto_accept kanban"
+        " known_plugin_toolsets logging lsp"
+        " max_turns mcp mcp_discovery_timeout mcp_servers memory moa personalities platform_hints platform_toolsets plugins"
+        " prompt_caching sessions skills smart_model_routing terminal timezone tool_loop_guardrails tool_output"
+        " tools toolsets tts stt voice web",
     )
 )
 _SECRET_KEY = re.compile(
@@ -35,6 +38,8 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _SECRET_TEXT = re.compile(r"\$\{[^}]+\}|://[^/\s]*@")
+_REFERENCE = re.compile(r"(?:[A-Za-z]{1,20} )?\$\{[A-Za-z_][A-Za-z0-9_]{0,127}\}")
+"""The name of a variable, which inside leads to the agent's own `.env` alone; before it may stand a word such as Bearer."""
 _MAX_DEPTH = 32
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader in C where PyYAML has it."""
@@ -145,17 +150,24 @@ def nests_deeper(text: str | bytes, limit: int) -> bool:
 
 
 def _shown(value: Any, depth: int) -> Any:
-    """Return `value` without the mapping keys and texts that may hold a secret."""
+    """Return `value` without the mapping keys and texts that may hold a secret; the name of a variable is none."""
     if depth > _MAX_DEPTH:  # an alias that holds itself
         return None
     if isinstance(value, dict):
         return {
             name: _shown(item, depth + 1)
             for name, item in value.items()
-            if isinstance(name, str) and not _SECRET_KEY.search(name)
+            if isinstance(name, str) and (not _SECRET_KEY.search(name) or _is_harmless(name, item))
         }
     if isinstance(value, list):
         return [_shown(item, depth + 1) for item in value]
-    if isinstance(value, str) and _SECRET_TEXT.search(value):
+    if isinstance(value, str) and _SECRET_TEXT.search(value) and not _REFERENCE.fullmatch(value):
         return ""
     return value
+
+
+def _is_harmless(name: str, value: Any) -> bool:
+    """Say whether what stands under a name of secrets may be shown: a reference, or a section with names of its own."""
+    if isinstance(value, dict):
+        return name in ("env", "headers")
+    return isinstance(value, str) and bool(_REFERENCE.fullmatch(value))

@@ -95,6 +95,8 @@ class Reloader:
         self._services.slots.resize(new.config.max_concurrent)
         if self._services.doors is not None:
             self._services.doors.use(new.config)
+        if self._services.served_chats is not None:
+            self._services.served_chats.use(new.config)
         self._services.background.start_soon(self._settle, old, new, (*change.added, *change.changed))
         return change
 

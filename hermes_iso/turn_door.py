@@ -23,7 +23,9 @@ def equip_for_turn(door: Door, work: Work, models: ModelDoor, sender: Sender) ->
     agent, host = work.agent, None
     if agent.models is not None or agent.engine == "hermes":
         menu = Menu.of(agent, work.policy, work.turn.route.reply_to.platform)
-        host = ModelHost(sender, menu=menu, answers=Answers(menu, models.budgets, work.log), deadline=door.deadline)
+        answers = Answers(menu, models.budgets, work.log)
+        key = work.model_key if agent.models is None else ""
+        host = ModelHost(sender, menu=menu, answers=answers, deadline=door.deadline, key=key, note=models.note)
     attach(door, OwnHosts(host, InjectedHosts(agent.profile.secrets, door=door, tls=sender.tls, log=work.log)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from hermes_iso.agents import Agent, Allowance
@@ -44,6 +45,8 @@ class NoMailbox:
 
 
 NO_MAILBOX = NoMailbox()
+OTHER_TOOLS = "mcp-*"
+"""Stands for the tools that no policy knows by their names: a list that grants some tools does not grant them."""
 _NOTHING = ToolPolicy((Layer("session", allow=frozenset()),))
 
 
@@ -53,7 +56,7 @@ class Work:
 
     policy: all layers that decided about the tools. allowance: the subagents that are left to it. depth: 0, or how many turns
     above it delegated. mailbox: takes what it writes to other agents. slot: its place among the turns that run at a time.
-    ledger: keeps its steps, the tools that it calls among them.
+    ledger: keeps its steps, the tools that it calls among them. model_key: by what the model host knows an engine of its own.
     """
 
     turn: Turn
@@ -67,6 +70,7 @@ class Work:
     mailbox: Broker = NO_MAILBOX
     slot: FreeSlot = FREE_SLOT
     ledger: Ledger = NO_LEDGER
+    model_key: str = field(default_factory=partial(secrets.token_hex, 16), repr=False)
 
     @staticmethod
     def granted(
@@ -135,10 +139,22 @@ class Work:
         )
 
     def _facts(self) -> dict[str, Any]:
-        """Return what an engine of its own is told besides: where the message came from, and whether its session is kept."""
+        """Return what an engine of its own is told besides.
+
+        stored: whether its session is kept. refused: tools of Hermes' that this turn is not granted. others: whether it is
+        granted those that no policy knows, of plugins and MCP servers.
+        """
         if self.agent.engine == "native":
             return {}
-        return {"platform": self.turn.route.reply_to.platform, "stored": self.turn.row is not None}
+        platform, names = self.turn.route.reply_to.platform, {tool.name for tool in self.tools}
+        return {
+            **self.agent.facts(),
+            "platform": platform,
+            "stored": self.turn.row is not None,
+            "key": self.model_key,
+            "refused": sorted(self.agent.tools.keys() - names),
+            "others": bool(names) and not self.policy.refusal(OTHER_TOOLS, platform),
+        }
 
     def process_environment(self) -> dict[str, str]:
         """Return what tells a background process whose it is."""

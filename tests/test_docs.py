@@ -54,6 +54,7 @@ def section(words: tuple[str, ...]) -> str:
 def test_commands_are_those_of_this_version():
     """The command line is exactly what was promised: nothing more, nothing less."""
     assert sorted(map(" ".join, COMMANDS)) == [
+        "adopt",
         "agent add",
         "agent list",
         "agent remove",

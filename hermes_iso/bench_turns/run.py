@@ -71,7 +71,7 @@ async def _compare(directory: Path, scale: Scale, say: Say) -> dict[str, Any]:
     async with (
         open_worker(directory, dict(warm.env)) as worker,
         SandboxPool() as pool,
-        SandboxPool(PoolLimits(spares=0)) as without,
+        SandboxPool(limits=PoolLimits(spares=0)) as without,
     ):
         await pool.warm(warm)
         await without.warm(forked)
@@ -96,7 +96,7 @@ async def _crowd(directory: Path, scale: Scale, say: Say) -> dict[str, Any]:
     """Return the memory of many idle agents, and that each of them can be active at the same moment."""
     most = max(scale.idle)
     confinements = [confine(directory, f"idle{number}") for number in range(most)]
-    async with SandboxPool(PoolLimits(sandboxes=most)) as pool:
+    async with SandboxPool(limits=PoolLimits(sandboxes=most)) as pool:
         say(f"memory at {', '.join(map(str, scale.idle))} idle agents")
         found = await memory_at(pool, confinements, scale.idle)
         say(f"{most} agents active at once")

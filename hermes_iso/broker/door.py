@@ -77,6 +77,10 @@ class ModelDoor:
         """How many model calls are left to the turn beside those that it needs to end."""
         return self._budget.steps_left
 
+    def note(self, failure: ModelError | None) -> None:
+        """Take why the latest call failed that went another way than through `answer`; None when it did not."""
+        self.failure = failure
+
     def for_subagents(self) -> Models:
         """Return the way to models of those to whom this turn delegates."""
         return SubagentModels(self._models, self.budgets)

@@ -35,17 +35,23 @@ class ModelBroker:
 
     It owns one HTTP client, so that connections are reused: one that keeps no cookies, which one agent's answers would set for
     all, and follows no redirects. Nothing of the environment (proxies, CA variables of Python libraries, netrc) reaches it, and
-    certificates are checked against the system's bundle.
+    certificates are checked against the system's bundle, unless `tls` says otherwise.
     """
 
-    def __init__(self, limits: ModelLimits | None = None, *, jitter: Callable[[float], float] = full_jitter) -> None:
+    def __init__(
+        self,
+        limits: ModelLimits | None = None,
+        *,
+        jitter: Callable[[float], float] = full_jitter,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.patience = Patience(limits or ModelLimits(), jitter)
         self._client: HttpClient | None = None
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
         self._without_usage: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        self._tls = ssl.create_default_context()
+        self._tls = self._tls or ssl.create_default_context()
         limits = self.patience.limits
         self._client = HttpClient(self._tls, connect_timeout=limits.connect_timeout, silence=limits.read_timeout)
         return self

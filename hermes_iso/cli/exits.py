@@ -15,7 +15,7 @@ from hermes_iso.errors import (
     UnsupportedError,
     UsageError,
 )
-from hermes_iso_sandbox.errors import SandboxError, SandboxTimeoutError, UnsupportedSandboxError
+from hermes_iso_sandbox.errors import GuestTimeoutError, SandboxError, UnsupportedSandboxError
 
 FAILED = 1
 USAGE = 2
@@ -27,7 +27,7 @@ _KNOWN = (HermesIsoError, SandboxError)
 _CODES: tuple[tuple[tuple[type[BaseException], ...], int], ...] = (
     ((ConfigError, UsageError, HomeBusyError, RouteRejectedError), USAGE),
     ((UnsupportedError, UnsupportedSandboxError), UNSUPPORTED),
-    ((SandboxTimeoutError,), TIMED_OUT),
+    ((GuestTimeoutError,), TIMED_OUT),
     (_KNOWN, FAILED),
     ((OSError,), FAILED),
     ((KeyboardInterrupt,), INTERRUPTED),

@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
-from hermes_iso.cli import agent, bench, command, control, egress, home, importing, policy, prove, route, serve, setup, talk
+from hermes_iso.cli import (
+    adopt,
+    agent,
+    bench,
+    command,
+    control,
+    egress,
+    home,
+    importing,
+    policy,
+    prove,
+    route,
+    serve,
+    setup,
+    talk,
+)
 
-GROUPS = (serve, setup, talk, command, control, agent, policy, egress, route, importing, home, prove, bench)
+GROUPS = (serve, setup, adopt, talk, command, control, agent, policy, egress, route, importing, home, prove, bench)

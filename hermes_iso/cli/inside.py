@@ -51,7 +51,7 @@ def require_sandbox() -> None:
 
 def prepared(home: Path, *, level: int) -> Config:
     """Return a home's config where a gateway can be opened on it. Raises ConfigError, UnsupportedSandboxError."""
-    config = load_config(home, os.environ)
+    config = load_config(home, os.environ, without_broken=True)
     prepare(config, level=level)
     return config
 

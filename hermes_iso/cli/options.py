@@ -39,14 +39,16 @@ def find_home(option: str | None, environ: Mapping[str, str] | None = None) -> P
     return Path(os.path.abspath(os.path.expanduser(chosen)))
 
 
-def read_config(option: str | None) -> Config:
+def read_config(option: str | None, *, without_broken: bool = True) -> Config:
     """Load the config of the home that `--home` and the environment name. Raises ConfigError, UsageError.
+
+    without_broken: see `load_config`.
 
     Nothing of a config is garbage while it is read, and looking for some takes most of the time that a large one takes.
     """
     gc.disable()
     try:
-        return load_config(find_home(option), os.environ)
+        return load_config(find_home(option), os.environ, without_broken=without_broken)
     finally:
         gc.enable()
 

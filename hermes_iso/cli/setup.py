@@ -45,7 +45,7 @@ def init(
 def check(*, home: HomeOption = None) -> int:
     """Print every error as FILE:LINE: KEY: what is wrong, what to do. Exit 0 when there is none, else 2."""
     try:
-        config = read_config(home)
+        config = read_config(home, without_broken=False)
     except ConfigError as error:
         print(error)
         return USAGE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hermes_iso.commands import info, notes, sessions, settings, turns
+from hermes_iso.commands import info, notes, pairing, sessions, settings, turns
 from hermes_iso.commands.command import Command
 
-COMMANDS: tuple[Command, ...] = (*info.COMMANDS, *sessions.COMMANDS, *turns.COMMANDS, *settings.COMMANDS, *notes.COMMANDS)
+_FILES = (info, sessions, turns, settings, notes, pairing)
+COMMANDS: tuple[Command, ...] = tuple(command for file in _FILES for command in file.COMMANDS)

@@ -28,34 +28,38 @@ except PackageNotFoundError:
 
 @dataclass(frozen=True, slots=True)
 class HermesInterpreter:
-    """Where hermes-agent is run, or why it can't be. path: as written, absolute; its links are not followed."""
+    """Where hermes-agent is run, or why it can't be. path: as written, absolute; its links are not followed.
+
+    version: of the hermes-agent that is there, '' where none is.
+    """
 
     path: str
     trouble: str = ""
+    version: str = ""
 
 
 def find_hermes(home_map: HomeMap) -> HermesInterpreter:
     """Return the interpreter that the config names, or the one that `make hermes` makes."""
     written = home_map.ours.engines.hermes.python
     path = Path(os.path.normpath(home_map.root / written if written else Path(sys.prefix).parent / DEFAULT))
-    return HermesInterpreter(str(path), _trouble(path, "make it with `make hermes`, or name one in engines.hermes.python"))
+    return HermesInterpreter(str(path), *_asked(path, "make it with `make hermes`, or name one in engines.hermes.python"))
 
 
-def _trouble(path: Path, remedy: str) -> str:
-    """Say why an interpreter can't be used, or ''."""
+def _asked(path: Path, remedy: str) -> tuple[str, str]:
+    """Return why an interpreter can't be used, or '', and the version of its hermes-agent, or ''."""
     if not os.access(path, os.X_OK) or not path.is_file():
-        return f"engine hermes needs an environment with hermes-agent {WANTED}, and there is none at {path}: {remedy}"
+        return f"engine hermes needs an environment with hermes-agent {WANTED}, and there is none at {path}: {remedy}", ""
     try:
         answer = subprocess.run(
             [str(path), "-I", "-c", _ASK], capture_output=True, text=True, timeout=ASK_TIMEOUT, check=True, env={}
         )
         python, version = answer.stdout.split("\n")[:2]
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        return f"engine hermes can't use {path}, which does not run ({type(error).__name__}): {remedy}"
+        return f"engine hermes can't use {path}, which does not run ({type(error).__name__}): {remedy}", ""
     if not version:
-        return f"engine hermes needs hermes-agent {WANTED}, which is not installed for {path}: {remedy}"
+        return f"engine hermes needs hermes-agent {WANTED}, which is not installed for {path}: {remedy}", ""
     if not version.startswith(f"{WANTED}."):
-        return f"engine hermes needs hermes-agent {WANTED}, and {path} has {version}: {remedy}"
+        return f"engine hermes needs hermes-agent {WANTED}, and {path} has {version}: {remedy}", version
     if tuple(map(int, python.split("."))) >= (3, 14):
-        return f"hermes-agent {WANTED} needs a Python below 3.14, and {path} is {python}: {remedy}"
-    return ""
+        return f"hermes-agent {WANTED} needs a Python below 3.14, and {path} is {python}: {remedy}", version
+    return "", version

@@ -32,7 +32,7 @@ HERMES_ROOTS = frozenset(
 STRICT_ROOTS = OUR_ROOTS | {"model", "platforms", "platform_toolsets", "terminal", "agent"}
 """Sections that are read here, so that a key in them that is not text is a mistake."""
 
-ADAPTED = frozenset({"api_server", "console"})
+ADAPTED = frozenset({"api_server", "console", "telegram", "webhook"})
 """Platforms that have an adapter here."""
 PLATFORMS = ADAPTED | frozenset(
     re.findall(
@@ -43,7 +43,7 @@ PLATFORMS = ADAPTED | frozenset(
         " photon raft local cli",
     )
 )
-ROOTS = OUR_ROOTS | HERMES_ROOTS | (PLATFORMS - ADAPTED - {"local", "cli"})
+ROOTS = OUR_ROOTS | HERMES_ROOTS | (PLATFORMS - {"api_server", "console", "local", "cli"})
 """The root keys of a config.yaml: Hermes also reads a section of each chat platform's name."""
 TOOL_PLATFORMS = PLATFORMS | {"agent", "cron"}
 """What a list of tools can be for: also agents that write to each other, and Hermes' jobs, which no route can name."""

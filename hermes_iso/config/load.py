@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +18,34 @@ from hermes_iso.config.yaml_text import parse_document, read_document
 from hermes_iso.errors import ConfigError, Problem
 
 
-def load_config(home: Path, environ: Mapping[str, str], *, text: str | None = None) -> Config:
+def load_config(home: Path, environ: Mapping[str, str], *, text: str | None = None, without_broken: bool = False) -> Config:
     """Read a home. `environ` is where names that no `.env` defines are looked up; `text` counts in place of its config.yaml.
 
+    without_broken: a profile whose own files are wrong is not served, and the others are; unless it is the default agent's.
     Raises ConfigError with every problem of every file at once, UsageError for a damaged record of `home chown`.
     """
+    config, problems = _read(home, environ, text, {})
+    broken = _broken(config, problems.problems) if without_broken else {}
+    if broken:
+        config, problems = _read(home, environ, text, broken)
+    problems.raise_if_any()
+    return config
+
+
+def _broken(config: Config, problems: Sequence[Problem]) -> dict[str, str]:
+    """Return the profiles whose own files have all the problems, each with its first; none where others have some."""
+    homes = {agent.profile.home: agent.id for agent in config.agents.values() if agent.profile.home != config.home}
+    found: dict[str, str] = {}
+    for problem in sorted(problems):
+        agent = homes.get(Path(problem.file).parent)
+        if agent is None or agent == config.default_agent:
+            return {}
+        found.setdefault(agent, str(problem))
+    return found
+
+
+def _read(home: Path, environ: Mapping[str, str], text: str | None, broken: Mapping[str, str]) -> tuple[Config, ProblemList]:
+    """Return what a home says and what is wrong with it; the config only counts when nothing is."""
     spelled = Path(os.path.abspath(home))
     if not spelled.is_dir():
         found = "is not a directory" if os.path.lexists(spelled) else "does not exist"
@@ -33,7 +56,6 @@ def load_config(home: Path, environ: Mapping[str, str], *, text: str | None = No
     document = read_document(file, problems) if text is None else parse_document(text, str(file), problems=problems)
     ours, rules = read_root_keys(document, problems), read_rules(document, problems)
     homes = HomeMap(spelled, document, ours, rules, problems)
-    config = build_config(homes, environ)
+    config = build_config(homes, environ, broken)
     config = replace(config, hooks=find_hook_files(config.home, problems), warnings=tuple(problems.warnings))
-    problems.raise_if_any()
-    return config
+    return config, problems

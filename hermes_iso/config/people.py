@@ -73,11 +73,11 @@ def _scope_rules(document: Document, at: KeyPath, problems: ProblemList) -> dict
         for key in keys:
             value = document.get(*at, key)
             if value is not None:
-                found[key] = _words(document, (*at, key), value, problems)
+                found[key] = words_at(document, (*at, key), value, problems)
     return found
 
 
-def _words(document: Document, at: KeyPath, value: Any, problems: ProblemList) -> frozenset[str]:
+def words_at(document: Document, at: KeyPath, value: Any, problems: ProblemList) -> frozenset[str]:
     """Return the words of a list, or of a text with commas, as they stand in the file: an id is no number."""
     if isinstance(value, list):
         words = []

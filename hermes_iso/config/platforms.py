@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from hermes_iso.config.known import ADAPTED, PLATFORM_SECRETS, PLATFORMS
@@ -12,9 +12,17 @@ from hermes_iso.config.yaml_text import Document, kind_of
 
 
 def unserved_platforms(
-    document: Document, names: Mapping[str, str], *, named: Iterable[str | None], problems: ProblemList
+    document: Document,
+    names: Mapping[str, str],
+    *,
+    named: Iterable[str | None],
+    served: Container[str],
+    problems: ProblemList,
 ) -> tuple[str, ...]:
-    """Return the platforms that a home turns on or that a rule names, sorted, without those that are served here."""
+    """Return the platforms that a home turns on or that a rule names, sorted, without those that are served here.
+
+    served: the platforms of installed adapters.
+    """
     found = {platform for platform, name in PLATFORM_SECRETS.items() if names.get(name, "").strip()}
     section: Any = document.get("platforms")
     if section is not None and not isinstance(section, dict):
@@ -30,4 +38,4 @@ def unserved_platforms(
             message = f"must be a mapping, found {kind_of(settings)}; correct it"
             document.complain(problems, ("platforms", name), message=message)
     found |= {platform for platform in named if platform is not None}
-    return tuple(sorted(found - ADAPTED))
+    return tuple(sorted(platform for platform in found - ADAPTED if platform not in served))

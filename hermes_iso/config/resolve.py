@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from hermes_iso.config.model_choice import (
     choose_subagent_model,
     model_named,
 )
-from hermes_iso.config.people import admins, persona_of, personalities
+from hermes_iso.config.people import PERSONA, admins, persona_of, personalities
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_shapes import SubagentShape
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.tool_rules import tool_policy
+from hermes_iso.engines import HermesAgent, spoken
 from hermes_iso.profiles import Profile
 
 ITERATIONS = 90
@@ -37,7 +38,7 @@ class AgentMaker:
     def make(self, source: Source, profile: Profile, names: Names, *, contacts: Contacts | None = None) -> Agent:
         """Return the agent. `names` is where its `${NAME}`s and keys are looked up."""
         sandbox = source.overlay.sandbox
-        return Agent(
+        agent = Agent(
             id=source.id,
             ns=source.id,
             model=choose_model(source, self.root, names=names, problems=self.problems),
@@ -45,7 +46,6 @@ class AgentMaker:
             policy=tool_policy(source, self.root, problems=self.problems),
             profile=profile,
             engine=source.overlay.engine,
-            python=self.hermes_python if source.overlay.engine == "hermes" else None,
             max_concurrent=source.overlay.max_concurrent,
             resume=source.overlay.resume,
             turn_timeout=sandbox.turn_timeout,
@@ -60,6 +60,12 @@ class AgentMaker:
             persona_file=self._persona_file(source),
             contacts=contacts or Contacts(),
         )
+        return replace(agent, hermes=self._hermes(agent)) if agent.engine == "hermes" else agent
+
+    def _hermes(self, agent: Agent) -> HermesAgent:
+        """Return what hermes-agent needs; where nobody wrote a persona it has its own."""
+        model, persona = agent.model, "" if agent.persona == PERSONA else agent.persona
+        return HermesAgent(self.hermes_python, model.model, spoken(model.api_mode), agent.max_iterations, persona)
 
     def _subagents(self, source: Source, names: Names) -> Subagents:
         """Return how the agent may delegate."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hermes_iso.adapter import ChatAccount
 from hermes_iso.agents import Agent
 from hermes_iso.broker.egress.dialing import Endpoint
 from hermes_iso.hooks.hook import Hook
@@ -53,6 +54,25 @@ class CommandRules:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessRules:
+    """Who may talk to agents through a chat account without having been paired; ids are the platform's, `*` is everybody.
+
+    users: who may, everywhere. group_users: who may in groups alone. group_chats: groups and channels where everybody may.
+    pairs: whether a stranger's direct message is answered with a pairing code; otherwise it is not answered at all.
+    """
+
+    users: frozenset[str] = frozenset()
+    group_users: frozenset[str] = frozenset()
+    group_chats: frozenset[str] = frozenset()
+    pairs: bool = True
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is a list at all."""
+        return bool(self.users or self.group_users or self.group_chats)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that a home's files say.
 
@@ -70,6 +90,9 @@ class Config:
     host_uids: those of the host that a root gateway gives to sandboxes.
     reload_on_change: whether a gateway watches the home's files.
     resolve: names that agents' doors find at an address of the operator's choice.
+    chat_accounts: the accounts of chat platforms that are turned on, the home's own first.
+    access: who may talk through each, by platform and account. agent_access: what an agent's own profile says of that, by
+        platform and agent; it counts first.
     inbox: what the inbox may hold. max_concurrent: how many turns may run at a time.
     """
 
@@ -93,5 +116,8 @@ class Config:
     host_uids: range = HOST_UIDS
     reload_on_change: bool = False
     resolve: Mapping[str, Endpoint] = field(default_factory=dict)
+    chat_accounts: tuple[ChatAccount, ...] = ()
+    access: Mapping[tuple[str, str], AccessRules] = field(default_factory=dict)
+    agent_access: Mapping[tuple[str, str], AccessRules] = field(default_factory=dict)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     max_concurrent: int = PLACES

@@ -20,9 +20,9 @@ class Serving:
     hermes: str = ""
 
 
-def decide_serving(home_map: HomeMap, wanted: Sequence[str]) -> Serving:
-    """Return which of the wanted agents can be served."""
-    reasons = _held_by_gateways(home_map, wanted)
+def decide_serving(home_map: HomeMap, wanted: Sequence[str], broken: Mapping[str, str]) -> Serving:
+    """Return which of the wanted agents can be served. broken: those whose own files are wrong, each with the reason."""
+    reasons = _held_by_gateways(home_map, wanted) | {name: broken[name] for name in wanted if name in broken}
     free = [name for name in wanted if name not in reasons]
     wanting = [name for name in free if name in home_map.overlays and home_map.overlays[name][0].engine == "hermes"]
     if not wanting:

@@ -44,7 +44,7 @@ class Probe:
     attack: guest code (see `prelude` for what is in scope), or a coroutine that drives turns and judges from the host.
     without: the layers that stop it, all switched off in the self-test.
     planted: guest code that the self-test runs before `attack` where no layer can be switched off: it plays the hole.
-    limit: what this machine must be able to keep for this probe to mean anything: a limit, or landlock.
+    limit: what this machine must be able to keep for this probe to mean anything: a limit, landlock, or a certificate.
     alone: whether it disturbs others that run beside it.
     """
 

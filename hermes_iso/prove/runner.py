@@ -79,6 +79,7 @@ async def _run_all(
 ) -> list[Result]:
     """Run probes on an open stage, spread over its agents."""
     results: dict[str, Result] = {}
+    unbounded = {**unbounded, **stage.hosts.missing}
     places = _Places(AT_ONCE)
 
     async def one(number: int, probe: Probe) -> None:

@@ -17,7 +17,7 @@ from hermes_iso.config.load import load_config
 from hermes_iso.config.schema import Config
 from hermes_iso.gateway import Gateway, open_gateway
 from hermes_iso.policy import Layer, ToolPolicy
-from hermes_iso.prove.far_host import FarHost, open_far_host
+from hermes_iso.prove.far_host import REBOUND, TRUSTED_HOST, FarHost, FarHosts, open_far_hosts
 from hermes_iso.prove.weakened import WeakenedPool
 from hermes_iso_sandbox.confinement import Limits
 
@@ -40,6 +40,8 @@ CREDENTIAL_HOST = "secret.example"
 """The host of the first agent's secret; it leads to the far host, which has no certificate and does not speak TLS."""
 CREDENTIAL_VARIABLE = "PROVE_CREDENTIAL"
 """What holds the placeholder of that secret inside."""
+TRUSTED_VARIABLE = "PROVE_TRUSTED"
+"""What holds the placeholder of its second secret, for TRUSTED_HOST."""
 MODEL_HOST, PROVIDER_HOST, MODEL = "model.local", "provider.example", "harmful"
 """Where a program finds its model; where it would without a model host; and a model whose provider means harm."""
 ALLOWED, DENIED, REFUSED = "allowed.probe.example", "denied.probe.example", "refused.example"
@@ -53,7 +55,7 @@ class Stage:
     """A home that runs.
 
     place: the directory that holds everything and that no sandbox shows; outside: one in it beside the home.
-    agents: those whose turns attack; the first one alone has a door, a model host and a secret, which lead to `far_host`.
+    agents: those whose turns attack; the first one alone has a door, a model host and two secrets.
     secret: the canary in every file that no agent may read, and in the gateway's environment. It is the model's key, and the
     secret's value, too.
     layers: those switched off.
@@ -63,8 +65,13 @@ class Stage:
     agents: tuple[str, ...]
     secret: str
     gateway: Gateway
-    far_host: FarHost
+    hosts: FarHosts
     layers: frozenset[str]
+
+    @property
+    def far_host(self) -> FarHost:
+        """The host that everything leads to but the second secret."""
+        return self.hosts.far
 
     @property
     def home(self) -> Path:
@@ -100,13 +107,12 @@ async def open_stage(secret: str, *, count: int = 2, layers: frozenset[str] = fr
     """
     agents = tuple(f"agent{number}" for number in range(1, count + 1))
     with throw_away_place() as place:
-        async with open_far_host() as far_host:
-            text = _config_text(agents, far_host.port, secret, layers)
-            config = _attackable(_write_home(place, agents, secret, text, layers))
+        async with open_far_hosts(place) as hosts:
+            config = _attackable(_write_home(place, agents, secret, _config_text(agents, hosts, secret, layers), layers))
             first = config.agents[agents[0]].profile.confinement()
             pool = WeakenedPool(layers, place=place, env=stolen_environment(secret), first=first) if layers else None
-            async with open_gateway(config, pool, admin=False) as gateway:
-                yield Stage(place, agents, secret, gateway, far_host, layers)
+            async with open_gateway(config, pool, admin=False, outside=hosts.outside) as gateway:
+                yield Stage(place, agents, secret, gateway, hosts, layers)
 
 
 def stolen_environment(secret: str) -> tuple[tuple[str, str], ...]:
@@ -128,11 +134,11 @@ def _write_home(place: Path, agents: tuple[str, ...], secret: str, config: str, 
         _write_profile(home / "profiles" / agent, agent, secret)
         if "credential" in layers:
             with (home / "profiles" / agent / ".env").open("a", encoding="utf-8") as file:
-                file.write(f"{CREDENTIAL_VARIABLE}={secret}\n")
+                file.write(f"{CREDENTIAL_VARIABLE}={secret}\n{TRUSTED_VARIABLE}={secret}\n")
     return load_config(home, {CANARY_NAME: secret})
 
 
-def _config_text(agents: tuple[str, ...], port: int, secret: str, layers: frozenset[str]) -> str:
+def _config_text(agents: tuple[str, ...], hosts: FarHosts, secret: str, layers: frozenset[str]) -> str:
     """Return the config: equal agents, of which the first has what `_door` says; others lack tools, time or all but a door.
 
     Without a guard, of the door or of credentials, every agent may go everywhere. Without that of the door, what leads to the
@@ -140,24 +146,26 @@ def _config_text(agents: tuple[str, ...], port: int, secret: str, layers: frozen
     """
     served: dict[str, dict[str, Any]] = {agent: {} for agent in (*agents, *_POLICIES, HASTY, NEIGHBOUR)}
     served[NEIGHBOUR] = {"egress": {"allow": [f"{ALLOWED}:80"]}}
-    served[agents[0]] = _door(port)
+    served[agents[0]] = _door(hosts.far.port)
     if layers & {"egress", "credential"}:
         served |= {agent: {"egress": {"allow": ["*:*"]}} for agent in (*agents, NEIGHBOUR)}
-    names = (ALLOWED, DENIED, REFUSED, CREDENTIAL_HOST, PROVIDER_HOST, *(("localhost",) if "egress" in layers else ()))
-    here = f"127.0.0.1:{port}"
+    names = [ALLOWED, DENIED, REFUSED, CREDENTIAL_HOST, PROVIDER_HOST]
+    if "egress" in layers:
+        names += ["localhost", *REBOUND]
+    here = f"127.0.0.1:{hosts.far.port}"
     provider = {"name": "far", "base_url": f"http://{here}/v1", "api_key": secret}
-    egress = {"resolve": dict.fromkeys(names, here)}
+    egress = {"resolve": dict.fromkeys(names, here) | {TRUSTED_HOST: f"127.0.0.1:{hosts.trusted.port}"}}
     return yaml.safe_dump({"model": "builtin/offline", "agents": served, "egress": egress, "custom_providers": [provider]})
 
 
 def _door(port: int) -> dict[str, Any]:
     """Return what the first agent has: a door, a model host with a harmful model, and a secret."""
-    allow = [f"{ALLOWED}:80", "*.probe.example:80", f"localhost:{port}"]
-    credential = {"host": CREDENTIAL_HOST, "value_from": {"env": CANARY_NAME}}
+    allow = [f"{ALLOWED}:80", "*.probe.example:80", *(f"{name}:{port}" for name in ("localhost", *REBOUND))]
+    told = {"value_from": {"env": CANARY_NAME}}
     return {
         "egress": {"allow": allow, "deny": [DENIED]},
         "models": [f"far/{MODEL}"],
-        "secrets": {CREDENTIAL_VARIABLE: credential},
+        "secrets": {CREDENTIAL_VARIABLE: {"host": CREDENTIAL_HOST} | told, TRUSTED_VARIABLE: {"host": TRUSTED_HOST} | told},
     }
 
 

@@ -1,17 +1,17 @@
 """Sandboxes for mutually untrusted work: fresh, confined processes from a pool, at the price of a fork made ahead of time."""
 
+from hermes_iso_sandbox.calling import SandboxPool
 from hermes_iso_sandbox.confinement import Bind, Confinement, DataFile, Limits
 from hermes_iso_sandbox.errors import (
-    FloodError,
     GuestDiedError,
+    GuestError,
+    GuestTimeoutError,
     LimitError,
     ProtocolError,
     SandboxError,
-    SandboxTimeoutError,
     UnsupportedSandboxError,
 )
 from hermes_iso_sandbox.lease import Lease
-from hermes_iso_sandbox.pool import SandboxPool
 from hermes_iso_sandbox.sandbox import PoolLimits
 from hermes_iso_sandbox.wire import Narrowing
 
@@ -19,8 +19,9 @@ __all__ = [
     "Bind",
     "Confinement",
     "DataFile",
-    "FloodError",
     "GuestDiedError",
+    "GuestError",
+    "GuestTimeoutError",
     "Lease",
     "LimitError",
     "Limits",
@@ -29,6 +30,5 @@ __all__ = [
     "ProtocolError",
     "SandboxError",
     "SandboxPool",
-    "SandboxTimeoutError",
     "UnsupportedSandboxError",
 ]

@@ -70,10 +70,10 @@ class Confinement:
 
     home: the profile on the host; without `binds` it appears writable at /home/agent.
     binds, files, symlinks: the composed view; a symlink is (path inside, what it points to).
-    env: what every process inside starts with.
+    env: what every process inside starts with, over a PATH, HOME and LANG.
     env_file: path inside of a generated KEY=VALUE file (the agent's own .env) that turns and commands have in their environment
     as well; it is read once, when the sandbox is made.
-    cwd: where a turn starts.
+    cwd: where a turn starts; empty is /workspace where `binds` compose a view, else /home/agent.
     uid: the host uid that a root gateway has to run this sandbox as, for homes whose file system can't map owners; the
     directories belong to it already. None: one of the pool's own, through id-mapped mounts. An ordinary user's counts always.
     python: the interpreter on the host that the guest runs on; None is the one that runs the gateway.
@@ -81,6 +81,7 @@ class Confinement:
     engine_settings: what a waiting turn process makes its engine ready by, as that engine has it; no secret.
     execute: whether a turn, command or background process may start programs; without it every execve is refused.
     door: whether turns, commands and background processes have a way out: a listener of their own that the host serves.
+    keep_stderr: whether the end of what a turn process writes to its stderr is kept, for the error when it dies.
     without: layers switched off; for the self-test of `hermes-iso prove` alone, no config can set it. See LAYERS.
     """
 
@@ -91,7 +92,7 @@ class Confinement:
     symlinks: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     env_file: str | None = None
-    cwd: str = "/workspace"
+    cwd: str = ""
     uid: int | None = None
     python: str | None = None
     engine: str = ""
@@ -100,6 +101,7 @@ class Confinement:
     background_timeout: float = 3600.0
     execute: bool = True
     door: bool = False
+    keep_stderr: bool = False
     without: frozenset[str] = frozenset()
 
     @property

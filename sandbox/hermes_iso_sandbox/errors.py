@@ -11,12 +11,26 @@ class UnsupportedSandboxError(SandboxError):
     """This machine can't give the isolation that was asked for; the text holds the fix."""
 
 
-class GuestDiedError(SandboxError):
-    """The guest ended before it answered; `status` is as a shell shows it (128+signal), None when unknown."""
+class GuestError(SandboxError):
+    """A function raised inside. `kind`: the name of its class; `text`: its text; `traceback`: the guest's, as text."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, kind: str, text: str, traceback: str) -> None:
+        super().__init__(f"{kind}: {text}" if text else kind)
+        self.kind = kind
+        self.text = text
+        self.traceback = traceback
+
+
+class GuestDiedError(SandboxError):
+    """The guest ended before it answered.
+
+    status: as a shell shows it (128+signal), None when unknown. stderr: the end of what it wrote there, where that is kept.
+    """
+
+    def __init__(self, message: str, status: int | None = None, stderr: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.stderr = stderr
 
 
 class ProtocolError(SandboxError):
@@ -27,8 +41,8 @@ class FloodError(ProtocolError):
     """The guest sent more than a turn may."""
 
 
-class SandboxTimeoutError(SandboxError):
-    """A command ran into its time limit; everything it started is dead."""
+class GuestTimeoutError(SandboxError):
+    """A function or command ran into its time limit; everything that it started is dead."""
 
 
 class LimitError(SandboxError):

@@ -98,6 +98,7 @@ class Keeper:
         fds: Sequence[int],
         uid: int = 0,
         mounts: Sequence[int] = (),
+        timeout: float = START_TIMEOUT,
     ) -> Started:
         """Start bwrap with these arguments and the command inside; return once that has written something to its stdout.
 
@@ -118,7 +119,7 @@ class Keeper:
             self._started.pop(number, started).take_end("it was not begun")
             raise
         try:
-            with anyio.move_on_after(START_TIMEOUT):
+            with anyio.move_on_after(timeout):
                 await started.settled.wait()
             if started.first < 0:
                 raise SandboxError(f"The sandbox did not start: {started.last_words or 'it took too long'}")

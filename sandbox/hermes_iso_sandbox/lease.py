@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -44,7 +45,7 @@ class Lease:
         self._has_door = False
         return await receive_door(self._stream.extra(SocketAttribute.raw_socket))  # noqa: S610  # no Django here
 
-    async def send(self, message: wire.HostMessage) -> None:
+    async def send(self, message: wire.Message) -> None:
         """Send one message to the guest. Raise GuestDiedError when it is gone."""
         frame = wire.encode(message)
         async with self._sending:
@@ -53,8 +54,8 @@ class Lease:
             except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
                 raise await self._died() from error
 
-    async def receive(self) -> Any:
-        """Return the guest's next message (a wire.GuestMessage).
+    async def receive(self, known: Mapping[str, type[Any]] = wire.GUEST_MESSAGES) -> Any:
+        """Return the guest's next message, one of `known`.
 
         Raises ProtocolError for a bad frame, FloodError beyond the bounds of a turn, GuestDiedError when the guest is gone.
         """
@@ -79,7 +80,7 @@ class Lease:
             raise FloodError(f"The agent's process sent more than the {TURN_EVENTS} messages that a turn may.")
         began = time.perf_counter()
         try:
-            return wire.decode(self._bodies.pop(), wire.GUEST_MESSAGES)
+            return wire.decode(self._bodies.pop(), known)
         except wire.WireError as error:
             raise ProtocolError(f"The agent's process sent something that is no message: {error}.") from error
         finally:
@@ -98,10 +99,13 @@ class Lease:
             await self._forked.gone.wait()
         status = self._forked.status
         how = "was killed" if status is None or status > 128 else "ended"
-        return GuestDiedError(f"The agent's process {how} before it answered (status {status}).", status)
+        stderr = self._forked.stderr.text() if self._forked.stderr else ""
+        return GuestDiedError(f"The agent's process {how} before it answered (status {status}).", status, stderr)
 
 
-async def close(stream: UNIXSocketStream) -> None:
-    """Close a stream whatever cancels us."""
+async def close(forked: Forked, stream: UNIXSocketStream) -> None:
+    """Let go of what the host holds of a turn process, whatever cancels us."""
+    if forked.stderr:
+        forked.stderr.close()
     with anyio.CancelScope(shield=True):
         await stream.aclose()

@@ -1,4 +1,4 @@
-"""SandboxPool: every sandbox of the gateway, and the one way to a turn process, `lease()`.
+"""LeasingPool: every sandbox of a host, and the one way to a turn process, `lease()`.
 
 A sandbox is pinned to one Confinement for its whole life. The pool makes it when it is first needed, keeps a forked turn
 process waiting in it, gives that out exactly once, and forks the next after the reply. When a lease ends, however it ends,
@@ -9,7 +9,7 @@ A changed Confinement of the same home makes a new sandbox; the old one takes no
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,14 +22,16 @@ from anyio.abc import TaskGroup
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.door import ServeDoor, beside_door, close_door
 from hermes_iso_sandbox.errors import (
+    GuestTimeoutError,
     SandboxError,
-    SandboxTimeoutError,
 )
 from hermes_iso_sandbox.identity import HOST_UIDS
 from hermes_iso_sandbox.lease import Lease, close
 from hermes_iso_sandbox.processes import Processes
 from hermes_iso_sandbox.sandbox import DEFAULT, PoolLimits, Sandbox
 from hermes_iso_sandbox.tree import Tree
+
+NOT_OPEN = "The pool is not open: use it in `async with`."
 
 
 class _Making:
@@ -39,13 +41,19 @@ class _Making:
         self.lock = anyio.Lock()
 
 
-class SandboxPool:
+class LeasingPool:
     """Every sandbox, made when needed and ended on leaving `async with`. Safe for any number of concurrent tasks."""
 
     shared: frozenset[str] = frozenset()
     """What of the host is not kept out of all sandboxes; for the self-test of `hermes-iso prove` alone."""
 
-    def __init__(self, limits: PoolLimits = DEFAULT, *, uids: range = HOST_UIDS, serve_door: ServeDoor = close_door) -> None:
+    def __init__(
+        self,
+        *,
+        limits: PoolLimits = DEFAULT,
+        uids: range = HOST_UIDS,
+        serve_door: ServeDoor = close_door,
+    ) -> None:
         """uids: the host uids of the sandboxes of a root gateway; an ordinary user's are that user.
 
         serve_door: serves the doors of commands and background processes; a turn's is taken from its lease.
@@ -94,16 +102,18 @@ class SandboxPool:
             kept.leases += 1
             try:
                 forked, stream = await sandbox.take(kept)
+                if forked.stderr:
+                    self.start(forked.stderr.collect)
                 try:
                     with sandbox.watch.over(forked):
                         yield Lease(forked, stream, Processes(kept, forked), has_door=confinement.door)
                 finally:
                     await sandbox.zygote.kill(forked)
-                    await close(stream)
+                    await close(forked, stream)
             finally:
                 kept.leases -= 1
         if not sandbox.retired:
-            self._start(sandbox.refill)
+            self.start(sandbox.refill)
 
     async def run_command(
         self,
@@ -116,7 +126,7 @@ class SandboxPool:
     ) -> int:
         """Run a command on these descriptors in exactly the sandbox that a turn gets; return its status as a shell shows it.
 
-        Raises SandboxTimeoutError after `timeout` seconds. Cancelling kills it.
+        Raises GuestTimeoutError after `timeout` seconds. Cancelling kills it.
         """
         async with self._sandbox(confinement) as sandbox:
             forked, channel = await sandbox.zygote.fork_command(argv, stdio=stdio, cwd=None, env=env or {})
@@ -128,7 +138,7 @@ class SandboxPool:
                 timed_out = not forked.gone.is_set()
                 await sandbox.zygote.kill(forked)
         if timed_out:
-            raise SandboxTimeoutError(f"The command ran longer than {timeout:g} s and was ended.")
+            raise GuestTimeoutError(f"The command ran longer than {timeout:g} s and was ended.")
         if forked.status is None:
             raise SandboxError("The sandbox ended while the command ran.")
         return forked.status
@@ -186,7 +196,7 @@ class SandboxPool:
     async def _make(self, confinement: Confinement) -> Sandbox:
         """Start a sandbox, retiring older ones of the same home and the least recently used idle ones beyond the bound."""
         if self._tree is None or self._tasks is None:
-            raise SandboxError("The pool is not open: use it in `async with`.")
+            raise SandboxError(NOT_OPEN)
         if (other := self._sandboxes.get(confinement.home)) is not None:
             await self._retire(other)
         idle = [each for each in self._sandboxes.values() if each.idle]
@@ -217,7 +227,8 @@ class SandboxPool:
         if self._sandboxes.get(home) is sandbox:
             del self._sandboxes[home]
 
-    def _start(self, function: Any) -> None:
+    def start(self, function: Callable[..., Coroutine[Any, Any, Any]], *args: Any) -> None:
         """Run something in the pool's own task group."""
-        assert self._tasks is not None
-        self._tasks.start_soon(function)
+        if self._tasks is None:
+            raise SandboxError(NOT_OPEN)
+        self._tasks.start_soon(function, *args)

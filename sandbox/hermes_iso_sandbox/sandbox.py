@@ -81,7 +81,7 @@ class Sandbox:
             forked, stream = self._spares.pop()
             if not forked.gone.is_set():
                 return forked, stream
-            await stream.aclose()
+            await close(forked, stream)
         return await self.zygote.fork_turn()
 
     async def refill(self) -> None:
@@ -97,11 +97,11 @@ class Sandbox:
             if self.is_usable():
                 self._spares.append(spare)
             else:
-                await spare[1].aclose()
+                await close(*spare)
 
     async def drop(self) -> None:
         """Let go of what waited in it, after its end."""
         self.retired = True
-        for _, stream in self._spares:
-            await close(stream)
+        for spare in self._spares:
+            await close(*spare)
         self._spares.clear()

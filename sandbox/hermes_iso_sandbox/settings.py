@@ -11,19 +11,24 @@ from hermes_iso_sandbox.wire import JsonObject
 FRESH_PLACES = ("/tmp", "/dev/shm", "/run")  # noqa: S108  # paths inside
 """The file systems that every turn mounts for itself and may write."""
 
+HOME = "/home/agent"
+ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": HOME, "LANG": "C.UTF-8"}
+"""What a confinement that says nothing of its environment has."""
+
 
 def turn_settings(confinement: Confinement, plan: Plan, limits: Mapping[str, int]) -> JsonObject:
     """Return the settings of a sandbox's turns. limits: what each process keeps by itself."""
     return {
         "limits": dict(limits),
-        "cwd": confinement.cwd,
-        "env": dict(confinement.env),
+        "cwd": confinement.cwd or ("/workspace" if confinement.binds else HOME),
+        "env": {**ENV, **dict(confinement.env)},
         "env_file": confinement.env_file,
         "staged": [list(pair) for pair in plan.staged],
         "symlinks": [list(pair) for pair in plan.late_symlinks],
         "writable": writable_places(confinement),
         "execute": confinement.execute,
         "door": confinement.door,
+        "keep_stderr": confinement.keep_stderr,
         "engine": confinement.engine,
         "engine_settings": confinement.engine_settings,
         "without": sorted(confinement.without),

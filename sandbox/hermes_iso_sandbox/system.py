@@ -87,8 +87,9 @@ def _interpreter(answer: list[str]) -> tuple[str, str, str]:
 
 @cache
 def guest_code() -> bytes:
-    """Return the guest's code as a zip archive: `wire` and `guest/`, the only code of ours that a sandbox holds.
+    """Return the guest's code as a zip archive: `wire`, `call_wire` and `guest/`, the only code of ours that a sandbox holds.
 
+    cloudpickle is with them, because functions by value need it inside as well.
     It is read once, so that an upgrade on disk changes nothing for sandboxes to come until the gateway starts anew.
     """
     root = resources.files("hermes_iso_sandbox")
@@ -96,7 +97,9 @@ def guest_code() -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         # The package's own __init__ imports the host side; inside, an empty one stands for it.
         archive.writestr(zipfile.ZipInfo("hermes_iso_sandbox/__init__.py"), b"")
-        _add(archive, root / "wire.py", "hermes_iso_sandbox/wire.py")
+        for name in ("wire.py", "call_wire.py"):
+            _add(archive, root / name, f"hermes_iso_sandbox/{name}")
+        _add(archive, resources.files("cloudpickle"), "cloudpickle")
         for entry in sorted((root / "guest").iterdir(), key=lambda each: each.name):
             _add(archive, entry, f"hermes_iso_sandbox/guest/{entry.name}")
     return buffer.getvalue()

@@ -16,9 +16,12 @@ from hermes_iso_sandbox import bwrap
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.identity import is_mapped
 from hermes_iso_sandbox.keeper import CLONE_SHARED, FIRST_FD, STAGE
-from hermes_iso_sandbox.launch import Keeper, Started, memory_file
+from hermes_iso_sandbox.launch import START_TIMEOUT, Keeper, Started, memory_file
 from hermes_iso_sandbox.mounts import clone_mount
 from hermes_iso_sandbox.system import find_system, guest_code
+
+ENGINE_TIMEOUT = 120.0
+"""Seconds that a template has that warms up an engine: where much runs beside it, importing one takes its time."""
 
 
 class Template:
@@ -73,7 +76,8 @@ async def start_template(keeper: Keeper, python: str | None, engine: str = "") -
         try:
             number = keeper.number()
             arguments, command = bwrap.plan_template(system, control_fd=FIRST_FD, code_fd=FIRST_FD + 1, engine=engine)
-            started = await keeper.start(number, arguments, command, fds=[theirs.fileno(), code])
+            timeout = ENGINE_TIMEOUT if engine else START_TIMEOUT
+            started = await keeper.start(number, arguments, command, fds=[theirs.fileno(), code], timeout=timeout)
         except BaseException:
             ours.close()
             raise

@@ -11,7 +11,7 @@ from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.capability import Check
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError, UnsupportedSandboxError
-from hermes_iso_sandbox.pool import SandboxPool
+from hermes_iso_sandbox.pool import LeasingPool
 from hermes_iso_sandbox.sandbox import PoolLimits
 
 TIMEOUT = 30.0
@@ -23,7 +23,7 @@ async def try_sandbox() -> Check:
     try:
         with tempfile.TemporaryDirectory(prefix="hermes-iso-trial-") as home, anyio.fail_after(TIMEOUT):
             confinement = Confinement(home=Path(home).resolve(), cwd="/home/agent", env=(("PATH", "/usr/bin:/bin"),))
-            async with SandboxPool(PoolLimits(spares=0)) as pool, pool.lease(confinement, session="trial") as lease:
+            async with LeasingPool(limits=PoolLimits(spares=0)) as pool, pool.lease(confinement, session="trial") as lease:
                 await lease.send(_REQUEST)
                 answer = await lease.receive()
                 hidden = pool.interpreter_hidden

@@ -14,8 +14,9 @@ import itertools
 import json
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, TypeAlias, get_args
+from typing import Any, ClassVar, Protocol, TypeAlias, get_args
 
 FRAME_LIMIT = 1 << 20
 """Longest frame body, in bytes."""
@@ -27,6 +28,18 @@ VALUE_LIMIT = 20_000
 """Most values in a frame, for the same reason."""
 QUOTE_LIMIT = 250_000
 """Most quotation marks in a frame, inside texts too: telling texts from structure costs time for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How large a JSON value may be: arrays and objects, values, and quotation marks."""
+
+    nodes: int
+    values: int
+    quotes: int
+
+
+FRAME_SHAPE = Shape(NODE_LIMIT, VALUE_LIMIT, QUOTE_LIMIT)
 
 HEADER = struct.Struct(">I")
 
@@ -184,7 +197,14 @@ class TurnFailed:
 
 HostMessage: TypeAlias = TurnRequest | BrokerChunk | BrokerAnswer | Interrupt | Steer
 GuestMessage: TypeAlias = TextDelta | ToolCalled | ToolReturned | BrokerCall | SteerTaken | TurnDone | TurnFailed
-AnyMessage: TypeAlias = HostMessage | GuestMessage
+
+
+class Message(Protocol):
+    """A message of this module, or of `call_wire`: a dataclass with slots."""
+
+    t: ClassVar[str]
+    __slots__: tuple[str, ...]
+
 
 HOST_MESSAGES: dict[str, type[Any]] = {cls.t: cls for cls in get_args(HostMessage)}
 GUEST_MESSAGES: dict[str, type[Any]] = {cls.t: cls for cls in get_args(GuestMessage)}
@@ -203,12 +223,12 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _ITEMS: dict[str, type] = {"list[str]": str, "list[JsonObject]": dict}
 
 
-def encode(message: AnyMessage) -> bytes:
+def encode(message: Message) -> bytes:
     """Return the whole frame of a message. Raise WireError when its body would exceed FRAME_LIMIT."""
     return encode_object({"t": message.t, **_fields(message)})
 
 
-def _fields(value: AnyMessage | Narrowing) -> JsonObject:
+def _fields(value: Message | Narrowing) -> JsonObject:
     """Return the fields of a message as JSON."""
     body = {name: getattr(value, name) for name in value.__slots__}
     return {name: _fields(field) if isinstance(field, Narrowing) else field for name, field in body.items()}
@@ -228,7 +248,7 @@ def encode_object(value: JsonObject) -> bytes:
     return HEADER.pack(len(data)) + data
 
 
-def decode(body: bytes, known: dict[str, type[Any]]) -> Any:
+def decode(body: bytes, known: Mapping[str, type[Any]]) -> Any:
     """Return the message in a frame's body, one of `known` (HOST_MESSAGES or GUEST_MESSAGES). Raise WireError otherwise."""
     value = decode_object(body)
     cls = known.get(value.pop("t", ""))  # an unhashable `t` cannot get here: see decode_object
@@ -265,16 +285,21 @@ def decode_object(body: bytes) -> JsonObject:
     """Return the JSON object in `body` under the strict rules of this module. Raise WireError otherwise."""
     if len(body) > FRAME_LIMIT:
         raise WireError(f"a frame of {len(body)} bytes is over the limit of {FRAME_LIMIT}")
-    _check_shape(body)
+    value = decode_json(body, FRAME_SHAPE)
+    if not isinstance(value, dict) or not isinstance(value.get("t", ""), str):
+        raise WireError("not a JSON object with a text `t`")
+    return value
+
+
+def decode_json(body: bytes, shape: Shape) -> Json:
+    """Return the JSON value in `body`, with the rules of frames but these bounds. Raise WireError otherwise."""
+    _check_shape(body, shape)
     try:
-        value = _DECODER.decode(body.decode("utf-8"))
+        return _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise WireError("not UTF-8") from None
     except (ValueError, RecursionError):
         raise WireError("not JSON by the rules of the wire") from None
-    if not isinstance(value, dict) or not isinstance(value.get("t", ""), str):
-        raise WireError("not a JSON object with a text `t`")
-    return value
 
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -283,21 +308,21 @@ _NOT_STRUCTURE = bytes(set(range(256)) - set(b"[]{},"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
-def _check_shape(body: bytes) -> None:
+def _check_shape(body: bytes, shape: Shape) -> None:
     """Bound nesting, node and value count before the JSON parser sees the body: parsing is where a hostile shape costs.
 
     The host reads frames on its event loop, so what one frame can cost is a delay for everybody else.
     """
-    if body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT and body.count(b",") <= VALUE_LIMIT:
+    if body.count(b"[") + body.count(b"{") <= DEPTH_LIMIT and body.count(b",") <= shape.values:
         return
-    if body.count(b'"') > QUOTE_LIMIT:
-        raise WireError(f"more than {QUOTE_LIMIT} quotation marks")
+    if body.count(b'"') > shape.quotes:
+        raise WireError(f"more than {shape.quotes} quotation marks")
     structure = _STRINGS.sub(b"", body).translate(None, _NOT_STRUCTURE)
-    if structure.count(b",") > VALUE_LIMIT:
-        raise WireError(f"more than {VALUE_LIMIT} values")
+    if structure.count(b",") > shape.values:
+        raise WireError(f"more than {shape.values} values")
     brackets = structure.replace(b",", b"")
-    if len(brackets) > 2 * NODE_LIMIT:
-        raise WireError(f"more than {NODE_LIMIT} arrays and objects")
+    if len(brackets) > 2 * shape.nodes:
+        raise WireError(f"more than {shape.nodes} arrays and objects")
     if max(itertools.accumulate(map(_STEP.__getitem__, brackets)), default=0) > DEPTH_LIMIT:
         raise WireError(f"nested deeper than {DEPTH_LIMIT}")
 

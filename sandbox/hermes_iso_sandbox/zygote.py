@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import socket
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +17,7 @@ from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.holder import Holder
 from hermes_iso_sandbox.settings import turn_settings
+from hermes_iso_sandbox.stderr_tail import StderrTail
 from hermes_iso_sandbox.template import Template
 
 START_TIMEOUT = 20.0
@@ -25,16 +27,17 @@ KILL_TIMEOUT = 5.0
 class Forked:
     """One turn or command that the zygote forked; `status` is as a shell shows it once `gone` is set, None if unknown.
 
-    why: what the host ended it for, when it was a limit.
+    why: what the host ended it for, when it was a limit. stderr: where a turn's confinement has it kept.
     """
 
-    __slots__ = ("gone", "number", "status", "why")
+    __slots__ = ("gone", "number", "status", "stderr", "why")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.gone = anyio.Event()
         self.status: int | None = None
         self.why: SandboxError | None = None
+        self.stderr: StderrTail | None = None
 
 
 class Zygote:
@@ -58,13 +61,21 @@ class Zygote:
         Reading that takes bytes alone, so a descriptor that a guest pushes is dropped.
         """
         ours, theirs = _channel()
+        stderr = _stderr() if self.confinement.keep_stderr else None
         with theirs:
             try:
-                forked = await self._spawn([theirs.fileno()], kind="turn", shared=shared)
+                fds = [theirs.fileno(), *([stderr.theirs] if stderr else [])]
+                forked = await self._spawn(fds, kind="turn", shared=shared)
+                forked.stderr = stderr
                 return forked, await UNIXSocketStream.from_socket(ours)
             except BaseException:
                 ours.close()
+                if stderr:
+                    stderr.close()
                 raise
+            finally:
+                if stderr:
+                    os.close(stderr.theirs)
 
     async def fork_command(
         self,
@@ -212,6 +223,14 @@ class Zygote:
         if self.dead.is_set() or not self._settled.is_set():
             await self.end()
             raise SandboxError("The sandbox did not start: its zygote ended, or took too long.")
+
+
+def _stderr() -> StderrTail:
+    """Return a pipe for a turn's stderr."""
+    try:
+        return StderrTail()
+    except OSError as error:
+        raise SandboxError(f"No process can be had: {error.strerror}.") from error
 
 
 def _channel() -> tuple[socket.socket, socket.socket]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hermes_iso_sandbox import Bind, GuestDiedError, PoolLimits, SandboxError, SandboxPool, SandboxTimeoutError, wire
+from hermes_iso_sandbox import Bind, GuestDiedError, GuestTimeoutError, PoolLimits, SandboxError, SandboxPool, wire
 from tests.support.pools import (
     adopted_orphans,
     descendants,
@@ -133,7 +133,7 @@ def test_command_over_its_time_is_ended_and_said_so(tmp_path: Path) -> None:
 
     async def scenario(pool: SandboxPool) -> None:
         null = os.open("/dev/null", os.O_RDWR)
-        with pytest.raises(SandboxTimeoutError, match=r"0\.2 s"):
+        with pytest.raises(GuestTimeoutError, match=r"0\.2 s"):
             await pool.run_command(simple_confinement(tmp_path / "a"), ["sleep", mark], stdio=(null, null, null), timeout=0.2)
         os.close(null)
         assert living(mark) == []

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hermes_iso_sandbox import Bind, Confinement, Narrowing, PoolLimits, SandboxPool, wire
+from hermes_iso_sandbox import Bind, Confinement, PoolLimits, SandboxPool, wire
 from hermes_iso_sandbox.guest import landlock
+from hermes_iso_sandbox.wire import Narrowing
 from tests.support.pools import ENV, output_of, probe_request, python_output, run_pool, simple_confinement
 
 needs_landlock = pytest.mark.skipif(not landlock.find_abi(), reason="this kernel has no landlock")

@@ -43,7 +43,7 @@ def run_pool(
     """Run `scenario` with an open pool."""
 
     async def main() -> None:
-        async with SandboxPool(limits or PoolLimits(), uids=uids) as pool:
+        async with SandboxPool(limits=limits or PoolLimits(), uids=uids) as pool:
             await scenario(pool)
 
     anyio.run(main, backend=backend)

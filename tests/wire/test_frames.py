@@ -31,7 +31,7 @@ REQUEST = wire.TurnRequest("t1", "coder", "agent:coder:console:dm:cli", "s1", "h
         (replace(REQUEST, narrowing=NARROWING), GOLDEN_REQUEST),
     ],
 )
-def test_encode_keeps_the_golden_bytes(message: wire.AnyMessage, body: bytes) -> None:
+def test_encode_keeps_the_golden_bytes(message: wire.Message, body: bytes) -> None:
     """A message's bytes on the wire do not change by accident."""
     assert wire.encode(message) == len(body).to_bytes(4, "big") + body
 
@@ -40,7 +40,7 @@ def test_encode_keeps_the_golden_bytes(message: wire.AnyMessage, body: bytes) ->
     "message",
     [REQUEST, replace(REQUEST, narrowing=NARROWING), wire.BrokerAnswer(1, True, {"a": [1, 2.5, None, "x"]}), wire.Interrupt()],
 )
-def test_decode_gives_back_what_encode_took(message: wire.AnyMessage) -> None:
+def test_decode_gives_back_what_encode_took(message: wire.Message) -> None:
     """A host message survives the way to the guest unchanged."""
     assert wire.decode(wire.encode(message)[4:], wire.HOST_MESSAGES) == message
 

@@ -8,7 +8,7 @@ charged to the same budget.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from hermes_iso.broker.egress.door import LocalExchange
@@ -26,10 +26,28 @@ _STATUS: Mapping[str, int] = {"budget": 429, "rate_limited": 429, "refused": 400
 """Statuses of failures that have none of a provider's; all others are 502."""
 
 
-class ModelHost:
-    """Answers requests of one turn. `deadline` is by trio's clock."""
+_NOT_FOR_PROGRAMS = "Programs in this sandbox have no model host: its operator opens one with agents.<id>.models."
 
-    def __init__(self, sender: Sender, *, menu: Menu, answers: Answers, deadline: float) -> None:
+
+class ModelHost:
+    """Answers requests of one turn. `deadline` is by trio's clock.
+
+    key: what a request must have as its key, where only the turn's engine may ask. note: takes why a request failed, None when
+    one did not.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        *,
+        menu: Menu,
+        answers: Answers,
+        deadline: float,
+        key: str = "",
+        note: Callable[[ModelError | None], None] = lambda _: None,
+    ) -> None:
+        self._key = key
+        self._note = note
         self._sender = sender
         self._menu = menu
         self._answers = answers
@@ -46,17 +64,22 @@ class ModelHost:
         reply = Reply(exchange, endpoint.dialect)
         try:
             await self._answer(reply, exchange, endpoint)
+            self._note(None)
         except BadBodyError as error:
             await reply.error(error.status, str(error))
         except RefusalError as error:
+            self._note(error)
             status = error.status or _STATUS.get(error.kind, HTTPStatus.BAD_GATEWAY)
             await reply.error(status, str(error), parts=error.parts, headers=passed_back(error.headers))
         except ModelError as error:
+            self._note(error)
             await reply.error(_STATUS.get(error.kind, HTTPStatus.BAD_GATEWAY), str(error))
 
     async def _answer(self, reply: Reply, exchange: LocalExchange, endpoint: Endpoint) -> None:
         """Read the question and have it answered."""
         headers = _headers(exchange)
+        if self._key and self._key not in (headers.get("x-api-key"), headers.get("authorization", "").removeprefix("Bearer ")):
+            raise BadBodyError(_NOT_FOR_PROGRAMS, HTTPStatus.FORBIDDEN)
         question = read_question(await _read_body(exchange, headers), self._menu.models, self._menu.refused)
         if not endpoint.serves(question.settings):
             dialect, model = dialect_of(question.settings), question.settings.model

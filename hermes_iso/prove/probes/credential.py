@@ -1,8 +1,8 @@
 """Probes of credentials: a turn that may use a model's key and a secret through its door tries to get their values.
 
 The first agent of the stage has both, and the canary is the value of both. Their far ends are the stage's far host, a provider
-that gives back what it was asked with, and a host that does not speak TLS. In the self-test the values lie in the sandbox, as
-where no gateway keeps them. What an answer over TLS does to a secret is not tried here: this host has no certificate.
+that gives back what it was asked with, and a host that does not speak TLS. A second secret's host has a certificate of this
+run, and gives back what it was sent. In the self-test the values lie in the sandbox, as where no gateway keeps them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,25 @@ from functools import partial
 from typing import Any
 
 from hermes_iso.prove.door_client import CLIENT, WORKS, holder
+from hermes_iso.prove.far_host import TRUSTED_HOST
 from hermes_iso.prove.probe import BrokenProbeError, Probe, layers
 from hermes_iso.prove.probes.env import search_memory
 from hermes_iso.prove.provider import ERRORS, REDIRECTS
-from hermes_iso.prove.stage import ALLOWED, CREDENTIAL_HOST, CREDENTIAL_VARIABLE, MODEL, MODEL_HOST, NEIGHBOUR, PROVIDER_HOST
+from hermes_iso.prove.stage import (
+    ALLOWED,
+    CREDENTIAL_HOST,
+    CREDENTIAL_VARIABLE,
+    MODEL,
+    MODEL_HOST,
+    NEIGHBOUR,
+    PROVIDER_HOST,
+    TRUSTED_VARIABLE,
+)
 from hermes_iso.prove.trial import Trial, evidence
 
 _CREDENTIAL = layers("credential")
+_TLS = "\x16\x03"
+"""What the far host remembers before what came by TLS."""
 _ASKING = (
     CLIENT
     + r"""
@@ -193,6 +205,47 @@ async def _through_tls(trial: Trial) -> str:
     return found
 
 
+_PRESS = r"""
+CREDENTIAL = os.environ.get(TRUSTED_VARIABLE, '')
+control(CREDENTIAL, 'there is something to use a secret with')
+
+
+def press(what='well', *, path='pressed', header='Authorization: Bearer {}', body=''):
+    body = f'wish-{what} mark-{MARK}-mark {body}'
+    head = f'POST http://{TRUSTED}/{MARK}-{path} HTTP/1.1\r\nHost: {TRUSTED}\r\n{header.format(CREDENTIAL)}\r\n'
+    return whole(f'{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}')
+
+
+control(b'fine' in press(), 'the host of the secret answers')
+"""
+_PRESSED = """
+for way in ('body', 'head', 'base', 'hex', 'split', 'error-401', 'error-500'):
+    telling(press(way), way)
+"""
+_LED_ASTRAY = """
+for status in STATUSES:
+    telling(press(f'redirect-{status}'), f'the redirect {status}')
+"""
+_MISPLACED = r"""
+for header in ('X-Api-Key: {}', 'Cookie: a={}', 'Proxy-Authorization: Bearer {}', 'X-Authorization: Bearer {}',
+               'Referer: http://x/{}', 'User-Agent: {}', 'X-A: Authorization: Bearer {}'):
+    press(path='astray', header=header)
+press(path='astray', header='X-A: 1', body=CREDENTIAL)
+press(path=f'astray?{CREDENTIAL}', header='X-A: 1')
+press(path=f'astray/{CREDENTIAL}', header='X-A: 1')
+"""
+
+
+async def _over_tls(trial: Trial, code: str, **given: Any) -> str:
+    """Run guest code that uses the secret whose host speaks TLS, which must have got the value so, and where it belongs."""
+    host = trial.stage.hosts.trusted
+    found = await _ask(trial, _PRESS + code, TRUSTED=TRUSTED_HOST, TRUSTED_VARIABLE=TRUSTED_VARIABLE, **given)
+    found += ["the value arrived where it was not declared"] * host.heard(f"/{trial.mark}-astray", trial.stage.secret)
+    if not found and not host.heard(_TLS, f"/{trial.mark}-pressed", trial.stage.secret):
+        raise BrokenProbeError("the secret's host did not get its value over TLS")
+    return evidence(found)
+
+
 async def _neighbour(trial: Trial) -> str:
     """C08: an agent with a door and without credentials uses those of another one."""
     found = await _ask(trial, WORKS + _OTHERS, agent=NEIGHBOUR)
@@ -264,5 +317,29 @@ PROBES = (
         "the model host from a background process, which may outlive its turn",
         _in_background,
         planted="def in_command(code): exec(code, {'print': lambda text, **rest: hole(text)})",
+    ),
+    Probe(
+        "C10",
+        "credential",
+        "a secret's host that gives the value back over TLS: in body, head, base64, hex, errors and over many pieces",
+        partial(_over_tls, code=_PRESSED),
+        _CREDENTIAL,
+        limit="certificate",
+    ),
+    Probe(
+        "C11",
+        "credential",
+        "a secret's host that redirects, with the value in the address",
+        partial(_over_tls, code=_LED_ASTRAY, STATUSES=REDIRECTS),
+        _CREDENTIAL,
+        limit="certificate",
+    ),
+    Probe(
+        "C12",
+        "credential",
+        "a secret's placeholder in other headers, the body and the address of a request to its own host",
+        partial(_over_tls, code=_MISPLACED),
+        _CREDENTIAL,
+        limit="certificate",
     ),
 )

@@ -12,6 +12,7 @@ import trio
 
 from hermes_iso.broker.egress.door import DoorLimits
 from hermes_iso.prove.door_client import CLIENT, WORKS, holder, send
+from hermes_iso.prove.far_host import REBOUND
 from hermes_iso.prove.host import meeting, wait_until
 from hermes_iso.prove.probe import BrokenProbeError, HostAttack, Probe, layers
 from hermes_iso.prove.stage import ALLOWED, DENIED, NARROW_PLATFORM, REFUSED
@@ -313,8 +314,8 @@ PROBES = (
     Probe(
         "D05",
         "door",
-        "a name that is allowed and leads to this machine's loopback",
-        _targets(_BOTH, lambda port: [f"localhost:{port}", f"LOCALHOST.:{port}"]),
+        "names that are allowed and that their name server leads to this machine",
+        _targets(_BOTH, lambda port: [f"{name}:{port}" for name in ("localhost", "LOCALHOST.", *REBOUND)]),
         _EGRESS,
     ),
     Probe("D06", "door", "the metadata services of clouds", _targets(_BOTH, _metadata), planted=_TO_ALLOWED),

@@ -42,7 +42,7 @@ class Settings:
     symlinks: the same for symbolic links: (path, what it points to).
     own_env: what turns and commands, and no process before them, have in their environment.
     writable: the paths below which landlock lets a turn write. execute: whether it may start programs.
-    door: whether it has a way out.
+    door: whether it has a way out. keep_stderr: whether a turn is given a stderr that the host reads.
     engine: the engine that a turn process makes ready while it waits, by `engine_settings`; empty: none.
     without: layers that are switched off; see `confinement.LAYERS`.
     """
@@ -55,6 +55,7 @@ class Settings:
     writable: list[str] = field(default_factory=list)
     execute: bool = True
     door: bool = False
+    keep_stderr: bool = False
     engine: str = ""
     engine_settings: str = ""
     without: list[str] = field(default_factory=list)

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from hermes_iso_sandbox import wire
+from hermes_iso_sandbox.call_wire import FunctionCall
 
 READ_SIZE = 1 << 16
+_KNOWN = {**wire.HOST_MESSAGES, FunctionCall.t: FunctionCall}
 
 
 class CallError(Exception):
@@ -45,7 +47,7 @@ class Link:
         """Return the descriptor that is readable when the host sent something."""
         return self._sock.fileno()
 
-    def send(self, message: wire.GuestMessage) -> None:
+    def send(self, message: wire.Message) -> None:
         """Write one message. Raise LinkClosed when the host is gone, WireError when it does not fit a frame."""
         frame = wire.encode(message)
         try:
@@ -114,7 +116,7 @@ class Link:
         if not data:
             raise LinkClosed
         for body in self._reader.feed(data):
-            message = wire.decode(body, wire.HOST_MESSAGES)
+            message = wire.decode(body, _KNOWN)
             if isinstance(message, wire.Steer):
                 self._told.append(message.text)
             else:

@@ -7,6 +7,7 @@ nothing in the turn undoes them. They bind the turn and all that it starts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from hermes_iso_sandbox.guest import landlock, seccomp
@@ -17,12 +18,20 @@ _LINKS = (("/var/tmp", "/tmp"), ("/var/run", "/run"))
 """Links of the sandbox's own root: the second name is what rules are made for."""
 
 
+_THREADS = (
+    "This turn is granted less than its agent, and a plugin of the agent runs a thread already, which could not be kept from"
+    " the rest: grant the turn what the agent has, or switch the plugin off."
+)
+
+
 def narrow(narrowing: Narrowing, writable: Sequence[str], abi: int | None = None) -> None:
     """Take away what `narrowing` says, for good. Raises TurnFault when the kernel can't: the turn must not go on then.
 
     writable: where this process may write so far. abi: of landlock, 0 where there is none; None asks the kernel.
     """
     try:
+        if narrowing != Narrowing() and len(os.listdir("/proc/self/task")) > 1:
+            raise TurnFault("narrowing", _THREADS)
         if narrowing.read_only:
             read_only = [_real(path) for path in narrowing.read_only]
             landlock.restrict_further(writable, read_only, landlock.find_abi() if abi is None else abi)

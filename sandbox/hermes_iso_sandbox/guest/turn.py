@@ -8,9 +8,11 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from hermes_iso_sandbox import wire
+from hermes_iso_sandbox.call_wire import FunctionCall
 from hermes_iso_sandbox.guest.confine import Settings
 from hermes_iso_sandbox.guest.engines import TurnFault
 from hermes_iso_sandbox.guest.engines.table import ENGINES, TakeTurn, ready_engines
+from hermes_iso_sandbox.guest.function import serve_function
 from hermes_iso_sandbox.guest.link import Link, LinkClosed
 from hermes_iso_sandbox.guest.narrow import narrow
 
@@ -46,13 +48,20 @@ def serve_turn(
     writable: Sequence[str],
     engines: Mapping[str, TakeTurn] = ENGINES,
 ) -> None:
-    """Take exactly one turn. Returns when the answer is on its way or when nobody waits for it any more.
+    """Take exactly one turn, or make one call of a function.
+
+    Returns when the answer is on its way or when nobody waits for it any more.
 
     writable: the places where this process may write so far, from which the request can take some away.
     """
     link = Link(sock)
     try:
         request = link.receive()
+        if isinstance(request, FunctionCall):
+            os.environ.update(own_env)
+            os.chdir(cwd)
+            serve_function(request, link)
+            return
         if not isinstance(request, wire.TurnRequest):
             return
         try:

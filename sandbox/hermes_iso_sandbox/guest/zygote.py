@@ -99,7 +99,8 @@ class Zygote:
     def _on_spawn(self, id: int, kind: str, shared: int = 0, **command: Any) -> None:  # noqa: A002  # the frame's key
         """Fork a turn or a command into a new pid namespace."""
         assert self._settings is not None
-        count = 1 if kind == "turn" else 4 if kind == "command" and self._settings.door else 3
+        turn, settings = kind == "turn", self._settings
+        count = 1 + settings.keep_stderr if turn else 3 + (kind == "command" and settings.door)
         fds = [self._fds.popleft() for _ in range(count)]
         if "pid" not in self._settings.without:
             kernel.unshare(kernel.CLONE_NEWPID)
@@ -219,9 +220,12 @@ def _open_door(kind: str, fds: list[int], *, beside: bool) -> dict[str, str]:
 
 
 def _place_fds(kind: str, fds: list[int], *, keep: bool = False) -> None:
-    """Put /dev/null or the command's own streams on 0 to 2, a turn's socket on 3, and close everything else unless `keep`."""
+    """Put /dev/null or the command's own streams on 0 to 2, a turn's socket on 3, and close everything else unless `keep`.
+
+    A turn whose stderr is kept has that after its socket.
+    """
     null = os.open("/dev/null", os.O_RDWR)
-    wanted = [null, null, null, *fds] if kind == "turn" else fds
+    wanted = [null, null, *(fds[1:] or [null]), fds[0]] if kind == "turn" else fds
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 64) for fd in wanted]  # the lowest that is free: none that is still wanted
     for place, fd in enumerate(high):
         os.dup2(fd, place, inheritable=place != TURN_FD)

@@ -20,7 +20,7 @@ BROKEN = errors.ConfigError([errors.Problem("c.yaml", 1, "a", "x"), errors.Probl
         (BROKEN, 2),
         (errors.UnsupportedError("n"), 3),
         (sandbox_errors.UnsupportedSandboxError("n"), 3),
-        (sandbox_errors.SandboxTimeoutError("t"), 124),
+        (sandbox_errors.GuestTimeoutError("t"), 124),
         (sandbox_errors.GuestDiedError("d"), 1),
         (errors.DrainingError("d"), 1),
         (errors.TurnError("timeout", "t"), 1),

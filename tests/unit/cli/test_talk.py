@@ -15,7 +15,7 @@ from hermes_iso.cli.talk import load_console
 from hermes_iso.errors import RouteRejectedError
 from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
 from hermes_iso_adapters.console import ConsoleAdapter
-from hermes_iso_sandbox.errors import SandboxTimeoutError
+from hermes_iso_sandbox.errors import GuestTimeoutError
 
 
 class FakeGateway:
@@ -40,7 +40,7 @@ class FakeGateway:
 
     async def exec_command(self, agent, argv, *, stdio, timeout=None):
         if timeout is not None:
-            raise SandboxTimeoutError("It ran too long.")
+            raise GuestTimeoutError("It ran too long.")
         os.write(stdio[1], f"{agent}: {' '.join(argv)}".encode())
         return 137
 
@@ -105,7 +105,7 @@ async def test_remote_exec_passes_descriptors_and_status(remote):
     try:
         assert await line.exec_command("coder", ["ls", "-l"], stdio=(0, writer, writer)) == 137
         assert os.read(reader, 100) == b"coder: ls -l"
-        with pytest.raises(SandboxTimeoutError) as caught:
+        with pytest.raises(GuestTimeoutError) as caught:
             await line.exec_command("coder", ["ls"], stdio=(0, writer, writer), timeout=1)
         assert exit_code(caught.value) == 124
     finally:

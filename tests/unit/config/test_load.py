@@ -191,16 +191,16 @@ def test_a_whole_config_of_hermes_is_accepted(home):
         """,
         {".env": "DISCORD_BOT_TOKEN=x\n"},
     )
-    assert config.unserved_platforms == ("discord", "telegram")
+    assert config.unserved_platforms == ("discord",)
     assert (config.group_sessions_per_user, config.thread_sessions_per_user) == (False, False)
 
 
-def test_platforms_of_a_profile_are_not_served_with_a_warning(home):
-    """Only the root home's platforms are served."""
-    files = {"profiles/a/config.yaml": "platforms: {telegram: {enabled: true}}\n"}
+def test_the_api_of_a_profile_is_not_served_with_a_warning(home):
+    """Only the root home has one."""
+    files = {"profiles/a/config.yaml": "platforms: {api_server: {enabled: true}}\n"}
     config = load(home, MODEL + "agents: {a: {}}\n", files)
     assert config.unserved_platforms == ()
-    assert config.warnings == (f"{home}/profiles/a/config.yaml: platforms of a profile are not served; use the root home's",)
+    assert config.warnings == (f"{home}/profiles/a/config.yaml: a profile has no api_server of its own; use the root home's",)
 
 
 def test_bad_lines_of_an_env_file_are_warnings(home):

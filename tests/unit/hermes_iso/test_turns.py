@@ -13,7 +13,8 @@ from hermes_iso.errors import ModelError
 from hermes_iso.guest_calls import PARAMS_BYTES
 from hermes_iso.messages import Outbound, Usage
 from hermes_iso.tools import TOOLS
-from hermes_iso_sandbox import FloodError, GuestDiedError, ProtocolError, SandboxError, wire
+from hermes_iso_sandbox import GuestDiedError, ProtocolError, SandboxError, wire
+from hermes_iso_sandbox.errors import FloodError
 from tests.support.line import Chat, FakeModels, FakePool, Guest, Script, make_agent, make_config, open_line
 
 

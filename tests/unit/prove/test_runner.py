@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from hermes_iso.messages import Outbound
-from hermes_iso.prove.far_host import FarHost
+from hermes_iso.prove.far_host import FarHost, FarHosts
 from hermes_iso.prove.probe import BrokenProbeError, Probe
 from hermes_iso.prove.runner import one_line, run_probe
 from hermes_iso.prove.stage import Stage
@@ -31,7 +31,8 @@ class ScriptedGateway:
 
 def trial_of(text: str, error: str | None = None) -> Trial:
     """Return a trial on a gateway that gives this answer."""
-    stage = Stage(Path("/nowhere"), ("a", "b"), "canary", cast("Any", ScriptedGateway(text, error)), FarHost(0), frozenset())
+    hosts = FarHosts(FarHost(0), FarHost(0))
+    stage = Stage(Path("/nowhere"), ("a", "b"), "canary", cast("Any", ScriptedGateway(text, error)), hosts, frozenset())
     return Trial(stage, "a", "b", "mark")
 
 

@@ -7,7 +7,8 @@ import anyio
 import pytest
 from anyio.abc import UNIXSocketStream
 
-from hermes_iso_sandbox import FloodError, GuestDiedError, Lease, ProtocolError, SandboxError, lease, wire
+from hermes_iso_sandbox import GuestDiedError, Lease, ProtocolError, SandboxError, lease, wire
+from hermes_iso_sandbox.errors import FloodError
 from hermes_iso_sandbox.zygote import Forked
 
 

@@ -20,7 +20,7 @@ PREVIEW = 200
 
 
 class Showing:
-    """Hands on what one AIAgent does."""
+    """Hands on what one AIAgent does: it has that tell of it."""
 
     def __init__(self, talk: Talk, agent: Any) -> None:
         self._talk = talk
@@ -29,10 +29,6 @@ class Showing:
         self._began: dict[str, float] = {}
         self._drain = agent._drain_pending_steer
         self._waiting = self._held = 0
-
-    def attach(self) -> None:
-        """Have the agent tell of what it does."""
-        agent = self._agent
         agent.stream_delta_callback = self._delta
         agent.tool_start_callback = self._called
         agent.tool_complete_callback = self._returned
