@@ -60,6 +60,11 @@ class ChatAccount:
     agent: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def chat_platform(self) -> str:
+        """The platform that its chats are of: a bridge's setting may name another one than its adapter's."""
+        return str(self.settings["platform"]) if self.platform == "webhook" else self.platform
+
 
 @dataclass(frozen=True, slots=True)
 class OutboundFile:

@@ -168,7 +168,8 @@ def rules_for(config: Config, inbound: Inbound, agent: str | None) -> AccessRule
     """Return whose lists count for a message: the agent's own profile's, else those of the account that it came through."""
     chat = inbound.chat
     own = config.agent_access.get((chat.platform, agent)) if agent is not None else None
-    return own or config.access.get((chat.platform, chat.account_id or ""), AccessRules(pairs=False))
+    account = (chat.account_id or "").partition("/")[0]  # what is behind it, a bridge says
+    return own or config.access.get((chat.platform, account), AccessRules(pairs=False))
 
 
 def is_listed(rules: AccessRules, people: set[str], group: str | None) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hermes_iso.broker.egress.rules import EgressRules
-from hermes_iso.engines import Engine, HermesAgent, Tools, spoken, tools_of, with_hermes
+from hermes_iso.engines import Engine, HermesAgent, Tools, tools_of, with_hermes
 from hermes_iso.errors import TurnError, UsageError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
@@ -28,6 +28,8 @@ class ModelSettings:
     base_url: without a trailing slash; empty for `builtin` and `none`.
     key_hint: where a missing key would go, e.g. "OPENAI_API_KEY in /srv/home/.env"; empty when no key is needed.
     reasoning: how hard it is told to think, where a session says so.
+    spare_keys: further keys of the same provider, which the gateway may put in where that one is refused.
+    bearer: whether the key goes into Authorization although the dialect has a header of its own for it.
     """
 
     provider: str
@@ -38,6 +40,8 @@ class ModelSettings:
     key_hint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     reasoning: str = ""
+    spare_keys: tuple[str, ...] = field(default=(), repr=False)
+    bearer: bool = False
 
 
 def no_other_model(name: str) -> ModelSettings:
@@ -169,8 +173,8 @@ class Agent:
         if self.hermes is None:
             return {}
         persona = "" if self.persona == self.hermes.persona or self.persona_file else self.persona
-        model = self.model
-        return {"model": model.model, "api_mode": spoken(model.api_mode), "reasoning": model.reasoning, "persona": persona}
+        model = self.hermes.asked or self.hermes.own
+        return {**model, "reasoning": self.model.reasoning, "persona": persona}
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""

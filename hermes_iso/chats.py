@@ -83,7 +83,7 @@ class ServedChats:
     def use(self, config: Config) -> None:
         """Go by another config from now on: accounts come, go, and begin anew where something about them has changed."""
         self._config = config
-        wanted = {(account.platform, account.account_id): account for account in config.chat_accounts}
+        wanted = {(account.chat_platform, account.account_id): account for account in config.chat_accounts}
         for key in [key for key, seat in self._seats.items() if wanted.get(key) != seat.account]:
             self._seats.pop(key).scope.cancel()
         for key, account in wanted.items():
@@ -154,7 +154,8 @@ class ServedChats:
 
     def _adapter_of(self, chat: ChatRef) -> ChatAdapter:
         """Return the adapter of a chat's account. Raises DeliveryError."""
-        seat = self._seats.get((chat.platform, chat.account_id or ""))
+        account = (chat.account_id or "").partition("/")[0]  # what is behind it, a bridge says
+        seat = self._seats.get((chat.platform, account))
         if seat is None:
             raise DeliveryError(f"No account {chat.account_id!r} of {chat.platform} is served now.")
         if seat.adapter is None:

@@ -24,6 +24,7 @@ from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.broker.egress.serving import serve_door
 from hermes_iso.broker.upstream import Sender
 from hermes_iso.config.schema import Config
+from hermes_iso.hermes.preparing import HermesAgents
 from hermes_iso.journal import Journal, TurnLog
 from hermes_iso.leases import LeaseLike
 from hermes_iso.turn_door import equip_for_process, equip_for_turn
@@ -40,16 +41,20 @@ CLOSE_TIMEOUT = 2.0
 class Doors:
     """The open doors of one gateway, for the config that it serves now. lookup: None asks the machine's resolver."""
 
-    def __init__(self, config: Config, journal: Journal, sender: Sender, lookup: Lookup | None = None) -> None:
+    def __init__(
+        self, config: Config, journal: Journal, sender: Sender, hermes: HermesAgents, lookup: Lookup | None = None
+    ) -> None:
         self._config = config
         self._journal = journal
         self._sender = sender
+        self._hermes = hermes
         self._lookup = lookup
         self._open: dict[Door, Equip] = {}
 
     def use(self, config: Config) -> None:
         """Go by another config from now on; what is going on and is no longer allowed ends at once."""
         self._config = config
+        self._hermes.keep_only(config.agents)
         for door, equip in list(self._open.items()):
             equip(door)
             door.swap(self._rules(door.agent))
@@ -66,7 +71,8 @@ class Doors:
             yield
             return
         async with Background() as nursery:
-            equip = partial(equip_for_turn, work=work, models=models, sender=self._sender)
+            offers = await self._hermes.offers(work.agent)
+            equip = partial(equip_for_turn, work=work, models=models, sender=self._sender, offers=offers)
             nursery.start_soon(self._serve, work.agent.id, listener, deadline, work.log, equip)
             yield
 

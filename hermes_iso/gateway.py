@@ -174,7 +174,8 @@ class Gateway:
             if found is None:
                 why = config.not_served.get(agent, f"there are: {', '.join(config.agents)}")
                 raise UsageError(f"No agent {agent!r} is served here: {why}.")
-            confinement, env = found.confinement(), command_environment(found)
+            ready = await self._services.hermes.ready(found)
+            confinement, env = ready.confinement(), command_environment(found)
             return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
 
     async def reload(self, why: str) -> Change:

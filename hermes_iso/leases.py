@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import structlog
 import trio
@@ -17,6 +17,9 @@ from hermes_iso.steering import Steering
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
+
+Prepare: TypeAlias = Callable[[Agent], Awaitable[Agent]]
+"""Returns an agent with all that its sandbox needs to know; see `hermes.preparing`. Raises TurnError."""
 
 
 class LeaseLike(Protocol):
@@ -90,10 +93,15 @@ async def send_request(lease: LeaseLike, request: wire.TurnRequest) -> None:
         raise TurnError("too_long", "The message is too long for one turn: send less text.") from error
 
 
-async def warm_ahead(pool: PoolLike, agents: Sequence[Agent]) -> None:
+async def as_it_is(agent: Agent) -> Agent:
+    """Return an agent that needs no preparation."""
+    return agent
+
+
+async def warm_ahead(pool: PoolLike, agents: Sequence[Agent], prepare: Prepare = as_it_is) -> None:
     """Make the agents' sandboxes, one after the other; what fails here is logged and will fail its turns with a sentence."""
     for agent in agents:
         try:
-            await pool.warm(agent.confinement())
+            await pool.warm((await prepare(agent)).confinement())
         except (ConfigError, SandboxError) as error:
             structlog.get_logger().warning("sandbox_not_warmed", agent=agent.id, reason=str(error))

@@ -18,6 +18,7 @@ from hermes_iso.broker.outside import MACHINES_OWN, Outside
 from hermes_iso.chats import ServedChats
 from hermes_iso.config.schema import Config
 from hermes_iso.doors import Doors
+from hermes_iso.hermes.preparing import HermesAgents
 from hermes_iso.hooks.opening import Hooks, open_hooks
 from hermes_iso.leases import warm_ahead
 from hermes_iso.messages import Inbound
@@ -49,6 +50,7 @@ class Services:
     chats: Chats = NO_CHATS
     served_chats: ServedChats | None = None
     slots: Slots = field(default_factory=Slots)
+    hermes: HermesAgents = field(default_factory=HermesAgents)
 
     async def with_files(self, inbound: Inbound, agent: Agent) -> Inbound:
         """Return a message whose files are where its agent finds them."""
@@ -68,12 +70,15 @@ async def open_services(
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
         models = await stack.enter_async_context(ModelBroker(tls=outside.tls))
-        doors = Doors(config, records.journal, models, outside.lookup)
+        hermes = HermesAgents()
+        doors = Doors(config, records.journal, models, hermes, outside.lookup)
         pool = pool or SandboxPool(uids=config.host_uids, serve_door=doors.serve_process)
         await stack.enter_async_context(pool)
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())
-        background.start_soon(warm_ahead, pool, tuple(config.agents.values()))
-        runner = TurnRunner(pool, models, hooks=hooks, more=MoreBrokers(records.sessions), doors=doors.beside)
+        background.start_soon(warm_ahead, pool, tuple(config.agents.values()), hermes.ready)
+        more = MoreBrokers(records.sessions)
+        runner = TurnRunner(pool, models, hooks=hooks, more=more, doors=doors.beside, prepare=hermes.prepared)
         served, slots = ServedChats(config), Slots(config.max_concurrent)
-        yield Services(records, pool, runner, background, hooks, doors, chats or served, served_chats=served, slots=slots)
+        where = (doors, chats or served, served, slots)
+        yield Services(records, pool, runner, background, hooks, *where, hermes=hermes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NoReturn, Protocol
 
@@ -19,7 +19,7 @@ import trio
 from hermes_iso.broker.door import Hooks, ModelDoor, Models, ToolHooks
 from hermes_iso.errors import ConfigError, TurnError
 from hermes_iso.exchange import MoreBrokers, exchange
-from hermes_iso.leases import LeaseLike, Leash, PoolLike
+from hermes_iso.leases import LeaseLike, Leash, PoolLike, Prepare, as_it_is
 from hermes_iso.outcomes import Outcome, failed, outcome_of, said_instead, translated
 from hermes_iso.subagents import delegation
 from hermes_iso.work import Work
@@ -80,6 +80,7 @@ class TurnRunner:
         hooks: Hooks | None = None,
         more: MoreBrokers = _none,
         doors: ServeDoors = _closed,
+        prepare: Prepare = as_it_is,
         interrupt_grace: float = INTERRUPT_GRACE,
     ) -> None:
         self._pool = pool
@@ -87,6 +88,7 @@ class TurnRunner:
         self._hooks = hooks or Hooks()
         self._more = more
         self._doors = doors
+        self._prepare = prepare
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
         self._queued: dict[trio.CancelScope, Work] = {}
@@ -208,6 +210,7 @@ class TurnRunner:
     async def _take(self, running: _Running) -> Outcome:
         """Lease a process, exchange, and judge how it ended. The confinement is made from the files as they stand now."""
         work, door, leash = running.work, running.door, running.leash
+        work = replace(work, agent=await self._prepare(work.agent))
         confinement = work.agent.confinement()
         brokers = {**self._more(work), "delegate": delegation(work, partial(self._run_below, running), door)}
         leash.wait_for_place()

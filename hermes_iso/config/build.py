@@ -11,7 +11,7 @@ from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
 from hermes_iso.config.chat_accounts import ChatAccounts
 from hermes_iso.config.chat_platforms import read_chats
-from hermes_iso.config.egress import read_egress
+from hermes_iso.config.egress import read_egress, with_egress
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.making import make_agents
 from hermes_iso.config.people import command_rules
@@ -63,7 +63,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
     warn_of_ties(bindings, problems)
     return Config(
         home=root_home,
-        agents={name: replace(agent, egress=egress.rules[name]) for name, agent in agents.items()},
+        agents=with_egress(agents, egress),
         resolve=egress.resolve,
         default_agent=default,
         routes=tuple(found.rule for found in rules.routes),

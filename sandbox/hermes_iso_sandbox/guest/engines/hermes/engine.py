@@ -21,21 +21,19 @@ from hermes_iso_sandbox.guest.engines.hermes import history
 from hermes_iso_sandbox.guest.engines.hermes.background import keep_beyond_turn
 from hermes_iso_sandbox.guest.engines.hermes.extensions import load_plugins, start_servers
 from hermes_iso_sandbox.guest.engines.hermes.grants import enforce
+from hermes_iso_sandbox.guest.engines.hermes.shortcuts import nobody_to_ask
 from hermes_iso_sandbox.guest.engines.hermes.showing import Showing
 from hermes_iso_sandbox.guest.engines.hermes.state import check_writable, make_room
 from hermes_iso_sandbox.guest.engines.hermes.talk import Talk
 from hermes_iso_sandbox.guest.link import Link
 
 JsonObject = dict[str, Any]
-URLS = {"anthropic_messages": "http://model.local"}
-"""The model host of the turn's door, as each kind of client wants it."""
-URL = "http://model.local/v1"
 PLATFORM = "api_server"
 """What a waiting process is made ready for; the tools of other platforms are looked up when their turn is there."""
 PLATFORMS = {"console": "cli", "agent": "api_server"}
 """Platforms that Hermes calls otherwise, or does not have."""
-KEY = "none-yet"
-"""Stands for the turn's key, by which the model host knows this engine from other programs in the sandbox."""
+ASKED = ("provider", "base_url", "api_key", "api_mode", "model")
+"""What of the settings, and of a turn's facts, says which model is asked and where."""
 
 
 class HermesEngine:
@@ -48,7 +46,7 @@ class HermesEngine:
         self._settings: JsonObject = json.loads(settings)
         os.environ["TERMINAL_CWD"] = os.getcwd()
         self._ready = False
-        with contextlib.suppress(Exception):  # it is tried again, and told, when there is somebody to tell
+        with contextlib.suppress(Exception), nobody_to_ask():  # it is tried again, and told, when somebody is there
             self._make_ready()
         _pause_logging()
         os.environ.update(proxies)
@@ -59,7 +57,7 @@ class HermesEngine:
         self._config: JsonObject = import_module("hermes_cli.config").load_config()
         load_plugins(self._config)
         self._database = import_module("hermes_state").SessionDB()
-        self._agent = self._make_agent(self._settings["model"], self._settings["api_mode"])
+        self._agent = self._make_agent(self._settings)
         self._ready = True
 
     def take_turn(self, request: wire.TurnRequest, link: Link) -> wire.TurnDone:
@@ -90,14 +88,11 @@ class HermesEngine:
         self._database.close()
         return done
 
-    def _make_agent(self, model: str, api_mode: str) -> Any:
+    def _make_agent(self, asked: JsonObject) -> Any:
         """Return an AIAgent for a model with all tools of the usual platform, for no session yet."""
         agent = import_module("run_agent").AIAgent(
-            base_url=URLS.get(api_mode, URL),
-            api_key=KEY,
-            provider="custom",
-            api_mode=api_mode,
-            model=model,
+            **{name: asked[name] for name in ASKED},
+            fallback_model=import_module("hermes_cli.fallback_config").get_fallback_chain(self._config),
             max_iterations=self._settings["max_iterations"],
             quiet_mode=True,
             platform=PLATFORM,
@@ -122,9 +117,8 @@ class HermesEngine:
     def _fit(self, request: wire.TurnRequest, session_id: str) -> None:
         """Give what was made ready this turn's model, session and tools."""
         facts = request.facts
-        wanted = facts["model"], facts["api_mode"]
-        if wanted != (self._settings["model"], self._settings["api_mode"]):
-            self._agent = self._make_agent(*wanted)
+        if any(facts[name] != self._settings[name] for name in ASKED):
+            self._agent = self._make_agent(facts)
         agent = self._agent
         agent.session_id = session_id
         agent._gateway_session_key = request.session_key
