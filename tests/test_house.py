@@ -25,7 +25,7 @@ FAN_OUT = {  # those that only wire
     "hermes_iso.config.build": 17,
     "hermes_iso.config.load": 9,
     "hermes_iso.config.egress": 9,
-    "hermes_iso.services": 20,
+    "hermes_iso.services": 19,
     "hermes_iso.work": 10,
     "hermes_iso.doors": 14,
     "hermes_iso.config.resolve": 10,

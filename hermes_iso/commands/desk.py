@@ -29,8 +29,8 @@ class Desk:
     hooks: Hooks
     relay: Relay
     log: TurnLog
-    asks: Asks
     people: Admission
+    asks: Asks
 
     @staticmethod
     def of(
@@ -42,12 +42,12 @@ class Desk:
         hooks: Hooks,
         relay: Relay,
         log: TurnLog,
-        asks: Asks,
         people: Admission,
+        asks: Asks,
     ) -> Desk:
         """Return the desk for a message."""
         book = SessionBook(sessions, route.agent, chat_key(inbound, route), inbound.session_id)
-        return Desk(log.turn_id, route, book, sessions, runner, hooks, relay, log, asks, people)
+        return Desk(log.turn_id, route, book, sessions, runner, hooks, relay, log, people, asks)
 
     def alone(self) -> AbstractContextManager[None]:
         """Hold the chat's one place, so that no turn changes its session meanwhile. Raises TurnError(busy)."""

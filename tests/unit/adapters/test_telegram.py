@@ -373,3 +373,27 @@ async def test_a_question_comes_at_once_and_as_it_is(server):
             assert server.world.texts(42) == ["I look.", question]
             await answering.finish(outbound(inbound, "Done."), ())
     assert server.world.texts(42) == ["I look.", question, "Done."]
+
+
+async def test_a_button_that_was_pressed_is_a_message_and_let_go(server):
+    """Its data is the text, in the chat that it stands in."""
+    intake, adapter = ListIntake(), TelegramAdapter(account_of(server))
+    server.world.chat(42)
+    message = {"message_id": 7, "date": 1, "chat": {"id": 42, "type": "private"}, "text": "Which?"}
+    sender = {"id": 42, "is_bot": False, "first_name": "A"}
+    async with served(adapter, intake):
+        server.world.update(
+            TOKEN, callback_query={"id": "q1", "from": sender, "chat_instance": "i", "data": "yes", "message": message}
+        )
+        [inbound] = await intake.wait_for(1)
+        with trio.fail_after(5):
+            while not server.asked("answerCallbackQuery"):
+                await trio.sleep(0.01)
+    assert (inbound.text, inbound.chat.chat_id, inbound.user_id) == ("yes", "42", "42")
+
+
+async def test_commands_are_shown_to_people(server):
+    """Those that the gateway has."""
+    adapter = TelegramAdapter(account_of(server, commands=[("new", "Begin anew.")]))
+    async with served(adapter, ListIntake()):
+        assert server.world.bots[TOKEN].commands == [{"command": "new", "description": "Begin anew."}]
