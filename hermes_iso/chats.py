@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -65,15 +65,25 @@ class ServedChats:
     def __init__(self, config: Config, makers: Mapping[str, EntryPoint] | None = None) -> None:
         self._config = config
         self._intake: Intake | None = None
+        self._commands: Sequence[tuple[str, str]] = ()
         self._makers = find_adapters() if makers is None else makers
         self._seats: dict[tuple[str, str], _Seat] = {}
         self._nursery: trio.Nursery | None = None
         self._doorways: Doorways | None = None
         self._log = structlog.get_logger()
 
-    async def serve(self, intake: Intake, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve every account until cancelled. started() comes at once: a platform that is down keeps nobody waiting."""
-        self._intake = intake
+    async def serve(
+        self,
+        intake: Intake,
+        commands: Sequence[tuple[str, str]] = (),
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve every account until cancelled. started() comes at once: a platform that is down keeps nobody waiting.
+
+        commands: the slash commands and what each does, for platforms that show people a list; in the setting `commands`.
+        """
+        self._intake, self._commands = intake, commands
         async with trio.open_nursery() as nursery:
             self._nursery, self._doorways = nursery, Doorways(nursery)
             self.use(self._config)
@@ -140,7 +150,8 @@ class ServedChats:
                 f"The adapter for {account.platform} can't be imported ({error}): pip install 'hermes-iso[{account.platform}]'."
             )
             raise AdapterError(text, after=LAST_PAUSE, failed=True) from error
-        adapter: ChatAdapter = make(account)
+        settings = {**account.settings, "commands": self._commands}
+        adapter: ChatAdapter = make(replace(account, settings=settings))
         return adapter
 
     def answering(self, chat: ChatRef, *, reply_to: str | None, notes: DeliveryNotes) -> AbstractAsyncContextManager[Answering]:

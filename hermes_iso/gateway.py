@@ -22,13 +22,13 @@ from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
 from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
-from hermes_iso.entrance import open_chats
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
 from hermes_iso.inbox.front import Front
 from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.messages import Inbound, Receipt
+from hermes_iso.open_chats import open_chats
 from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
 from hermes_iso.services import MACHINES_OWN, Outside, Pool, Services, open_services
@@ -79,7 +79,7 @@ class Gateway:
         self._controls = controls
         self._reloader = Reloader(services, self._generations)
         self._post = PostOffice(self)
-        self.front = Front(self, services)
+        self.front = Front(self, services, urgent=services.asks.waits_for)
         self.started = time.time()
         self._draining = False
         self._handling = 0
@@ -129,6 +129,7 @@ class Gateway:
                 relay=relay,
                 log=log,
                 people=records.people,
+                asks=services.asks,
             )
             reply = await take_command(inbound, route, config, desk)
             if isinstance(reply, str):
@@ -204,6 +205,7 @@ class Gateway:
     async def drain(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Take no new turns, wait for those that run, then end what is left. May be called again with less patience."""
         self._draining = True
+        self._services.asks.close()
         self.front.close()
         if self._handling:
             with trio.move_on_after(timeout):

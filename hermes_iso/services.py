@@ -11,6 +11,7 @@ import trio
 
 from hermes_iso.adapter import Chats
 from hermes_iso.agents import Agent
+from hermes_iso.asks import Asks
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
@@ -45,6 +46,7 @@ class Services:
     pool: SandboxPool
     runner: TurnRunner
     background: trio.Nursery
+    asks: Asks
     hooks: Hooks = field(default_factory=Hooks)
     doors: Doors | None = None
     chats: Chats = NO_CHATS
@@ -77,8 +79,9 @@ async def open_services(
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()), hermes.ready)
-        more = MoreBrokers(records.sessions)
+        asks = Asks(records.sessions)
+        more = MoreBrokers(records.sessions, asks)
         runner = TurnRunner(pool, models, hooks=hooks, more=more, doors=doors.beside, prepare=hermes.prepared)
         served, slots = ServedChats(config), Slots(config.max_concurrent)
         where = (doors, chats or served, served, slots)
-        yield Services(records, pool, runner, background, hooks, *where, hermes=hermes)
+        yield Services(records, pool, runner, background, asks, hooks, *where, hermes=hermes)
