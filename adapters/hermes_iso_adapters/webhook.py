@@ -162,7 +162,14 @@ class WebhookAdapter:
             raise MalformedError(f"text: must be a text of at most {TEXT_CHARS} characters.")
         where = self._chat(chat, _text(data, "account_id"))
         url = self._callback(_text(data, "callback_url", most=1000))
-        return Inbound(where, _clean(text), f"{message_id} {url}", user_id=_text(data, "user_id"), agent=self.account.agent)
+        return Inbound(
+            where,
+            _clean(text),
+            f"{message_id} {url}",
+            user_id=_text(data, "user_id"),
+            agent=self.account.agent,
+            answerable=False,  # a bridge sees nothing of a turn before its end
+        )
 
     def _chat(self, chat: Mapping[str, Any], account: str | None) -> ChatRef:
         """Return where a message comes from. The platform is the account's: a bridge can't claim to be another one."""

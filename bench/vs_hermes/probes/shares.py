@@ -66,9 +66,9 @@ async def slow_turns(side: Side) -> Finding:
     async def attack() -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(16):
-                nursery.start_soon(side.ask, A, "AFTER 6 hello")
+                nursery.start_soon(side.ask, A, "AFTER 8 hello")
 
-    return await slowed(side, attack, begun=1.5, pick=max)  # one that waits is one too many
+    return await slowed(side, attack, begun=4.0, pick=max)  # one that waits is one too many
 
 
 @probe("A's terminal may start 400 processes")

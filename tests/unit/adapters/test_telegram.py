@@ -381,3 +381,19 @@ async def test_commands_are_shown_to_people(server):
     adapter = TelegramAdapter(account_of(server, commands=[("new", "Begin anew.")]))
     async with served(adapter, ListIntake()):
         assert server.world.bots[TOKEN].commands == [{"command": "new", "description": "Begin anew."}]
+
+
+async def test_a_question_comes_at_once_and_as_it_is(server):
+    """Below what was said before it, without styles, because it may hold a command; the answer comes below it."""
+    intake, notes = ListIntake(), ListNotes()
+    adapter = TelegramAdapter(account_of(server))
+    question = "Agent main asks for approval:\n\n    rm -rf *a* _b_ `c`\n\n/approve allows it"
+    async with served(adapter, intake):
+        server.world.say(TOKEN, 42, "clean up")
+        [inbound] = await intake.wait_for(1)
+        async with adapter.answering(inbound.chat, reply_to=inbound.platform_id, notes=notes) as answering:
+            await answering.show(Progress("text", "I look."))
+            await answering.show(Progress("question", question, "approval"))
+            assert server.world.texts(42) == ["I look.", question]
+            await answering.finish(outbound(inbound, "Done."), ())
+    assert server.world.texts(42) == ["I look.", question, "Done."]
