@@ -11,6 +11,7 @@ import trio
 from hermes_iso.adapter import Call, CallAnswer, ChatAccount, Doorway, OutboundFile
 from hermes_iso.doorways import Doorways
 from hermes_iso.errors import DeliveryError, DrainingError, InboxFullError
+from hermes_iso.messages import Progress
 from hermes_iso_adapters.webhook import WebhookAdapter, sign
 from tests.support.telegram import ListIntake, ListNotes, outbound
 
@@ -215,3 +216,14 @@ async def test_an_answer_is_posted_signed_and_again_while_the_bridge_can_not_tak
     with pytest.raises(DeliveryError) as caught:
         await deliver()
     assert caught.value.again
+
+
+async def test_a_question_lies_where_the_answer_will_lie():
+    """The bridge that asks for the answer finds it there, and the answer afterwards."""
+    adapter, intake = bridge()
+    await adapter.receive(signed(MESSAGE))
+    [inbound] = intake.taken
+    async with adapter.answering(inbound.chat, reply_to=inbound.platform_id, notes=ListNotes()) as answering:
+        await answering.show(Progress("question", "Which one?", "clarify"))
+        answer = await adapter.receive(signed(None, method="GET", path="/answers/m-1"))
+    assert answer.body == {"in_reply_to": "m-1", "chat": {"id": "C1"}, "question": "Which one?"}
