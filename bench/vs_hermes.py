@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Compare, print, write; return the exit code."""
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell has it ignored: the gateways have to end, too
+        signal.signal(ending, signal.default_int_handler)
     given = arguments()
     if not given.hermes.exists():
         print("There is no hermes-agent to compare with: `make hermes` installs it.", file=sys.stderr)
@@ -54,13 +57,16 @@ def main() -> int:
     run = describe_run(given.hermes, given.engine, scale.name, command)
     book = Book(ROOT / ".venv" / "vs_hermes" / f"{scale.name}-{given.engine}.json", run, resume=given.resume)
     failed: list[BaseException] = []
+    interrupted = False
     try:
         trio.run(compare, book, scale, given.only.split(","), given.hermes.absolute(), given.engine)
     except* SideError as errors:
         failed += errors.exceptions
-    if failed:
+    except* KeyboardInterrupt:
+        interrupted = True
+    if failed or interrupted:
         print(*failed, "What was found so far is kept: --resume goes on from there.", sep="\n", file=sys.stderr)
-        return 3
+        return 130 if interrupted else 3
     result = {**book.result, "targets": targets(book.result)}
     print(json.dumps(result, indent=1) if given.json else page(result))
     whole = not given.quick and set(given.only.split(",")) == set(PARTS)
