@@ -164,6 +164,11 @@ class Agent:
         confinement = replace(confinement, door=self.has_door)
         return with_hermes(confinement, self.hermes, soul=not self.profile.soul_writable) if self.hermes else confinement
 
+    def on_hermes(self, python: str, persona: str) -> Agent:
+        """Return the agent with what hermes-agent needs to take its turns. persona: see HermesAgent."""
+        model, mode = self.model.model, spoken(self.model.api_mode)
+        return replace(self, hermes=HermesAgent(python, model, mode, self.max_iterations, persona))
+
     def facts(self) -> dict[str, Any]:
         """Return what an engine of its own is told of this turn's agent: its model, and a persona that a session chose."""
         if self.hermes is None:

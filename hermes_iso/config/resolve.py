@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_shapes import SubagentShape
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.tool_rules import tool_policy
-from hermes_iso.engines import HermesAgent, spoken
 from hermes_iso.profiles import Profile
 
 ITERATIONS = 90
@@ -60,12 +59,8 @@ class AgentMaker:
             persona_file=self._persona_file(source),
             contacts=contacts or Contacts(),
         )
-        return replace(agent, hermes=self._hermes(agent)) if agent.engine == "hermes" else agent
-
-    def _hermes(self, agent: Agent) -> HermesAgent:
-        """Return what hermes-agent needs; where nobody wrote a persona it has its own."""
-        model, persona = agent.model, "" if agent.persona == PERSONA else agent.persona
-        return HermesAgent(self.hermes_python, model.model, spoken(model.api_mode), agent.max_iterations, persona)
+        persona = "" if agent.persona == PERSONA else agent.persona  # where nobody wrote one, Hermes has its own
+        return agent.on_hermes(self.hermes_python, persona) if agent.engine == "hermes" else agent
 
     def _subagents(self, source: Source, names: Names) -> Subagents:
         """Return how the agent may delegate."""
