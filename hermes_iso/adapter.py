@@ -60,6 +60,11 @@ class ChatAccount:
     agent: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    @property
+    def chat_platform(self) -> str:
+        """The platform that its chats are of: a bridge's setting may name another one than its adapter's."""
+        return str(self.settings["platform"]) if self.platform == "webhook" else self.platform
+
 
 @dataclass(frozen=True, slots=True)
 class OutboundFile:
@@ -117,7 +122,10 @@ class Answering(Protocol):
     """One answer on its way to its chat."""
 
     async def show(self, progress: Progress) -> None:
-        """Show something of the running turn. A platform that can't, or not that often, shows less; failures are its own."""
+        """Show something of the running turn. A platform that can't, or not that often, shows less; failures are its own.
+
+        A question (`Progress` of kind question) must be shown when this returns. Raises DeliveryError when it can't be.
+        """
 
     async def finish(self, outbound: Outbound, files: Sequence[OutboundFile]) -> str:
         """Bring the whole answer to the chat, editing what is there already; return the id of its last message.

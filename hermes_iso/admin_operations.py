@@ -67,6 +67,7 @@ async def status(gateway: Controlled) -> JsonObject:
         "turns": {"running": counts["turns"], "queued": counts["queued"]},
         "pool": counts["pool"],
         "hooks": counts["hooks"],
+        "chats": counts["chats"],
         "not_bounded": await trio.to_thread.run_sync(lambda: not_bounded(find())),
         "warnings": list(config.warnings),
     }

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,22 +154,22 @@ class Admission:
         return first
 
 
-@asynccontextmanager
-async def open_admission(database: Database) -> AsyncIterator[Admission]:
+async def open_admission(database: Database) -> Admission:
     """Read who was let in from a gateway.db."""
 
     def work(connection: apsw.Connection) -> list[Paired]:
         rows: list[Any] = connection.execute("SELECT agent, platform, user_id, name, at FROM paired").fetchall()
         return [Paired(*row) for row in rows]
 
-    yield Admission(database, await database.run(work))
+    return Admission(database, await database.run(work))
 
 
 def rules_for(config: Config, inbound: Inbound, agent: str | None) -> AccessRules:
     """Return whose lists count for a message: the agent's own profile's, else those of the account that it came through."""
     chat = inbound.chat
     own = config.agent_access.get((chat.platform, agent)) if agent is not None else None
-    return own or config.access.get((chat.platform, chat.account_id or ""), AccessRules(pairs=False))
+    account = (chat.account_id or "").partition("/")[0]  # what is behind it, a bridge says
+    return own or config.access.get((chat.platform, account), AccessRules(pairs=False))
 
 
 def is_listed(rules: AccessRules, people: set[str], group: str | None) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hermes_iso.broker.egress.rules import EgressRules
-from hermes_iso.engines import Engine, HermesAgent, Tools, spoken, tools_of, with_hermes
+from hermes_iso.engines import Engine, HermesAgent, Tools, tools_of, with_hermes
 from hermes_iso.errors import TurnError, UsageError
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profile_files import read_persona
@@ -28,6 +28,8 @@ class ModelSettings:
     base_url: without a trailing slash; empty for `builtin` and `none`.
     key_hint: where a missing key would go, e.g. "OPENAI_API_KEY in /srv/home/.env"; empty when no key is needed.
     reasoning: how hard it is told to think, where a session says so.
+    spare_keys: further keys of the same provider, which the gateway may put in where that one is refused.
+    bearer: whether the key goes into Authorization although the dialect has a header of its own for it.
     """
 
     provider: str
@@ -38,6 +40,8 @@ class ModelSettings:
     key_hint: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     reasoning: str = ""
+    spare_keys: tuple[str, ...] = field(default=(), repr=False)
+    bearer: bool = False
 
 
 def no_other_model(name: str) -> ModelSettings:
@@ -99,6 +103,7 @@ class Agent:
     max_concurrent: how many of its turns may run at a time; None: as many as the gateway has places.
     resume: whether a turn that had called a tool when the gateway ended is run again, or its chat told.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    ask_timeout: seconds that a turn waits for a person; they do not count for the other.
     fallbacks: who answers, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
@@ -115,6 +120,7 @@ class Agent:
     engine: Engine = "native"
     hermes: HermesAgent | None = None
     turn_timeout: float = 600.0
+    ask_timeout: float = 900.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
     fallbacks: tuple[ModelSettings, ...] = ()
@@ -164,18 +170,13 @@ class Agent:
         confinement = replace(confinement, door=self.has_door)
         return with_hermes(confinement, self.hermes, soul=not self.profile.soul_writable) if self.hermes else confinement
 
-    def on_hermes(self, python: str, persona: str) -> Agent:
-        """Return the agent with what hermes-agent needs to take its turns. persona: see HermesAgent."""
-        model, mode = self.model.model, spoken(self.model.api_mode)
-        return replace(self, hermes=HermesAgent(python, model, mode, self.max_iterations, persona))
-
     def facts(self) -> dict[str, Any]:
         """Return what an engine of its own is told of this turn's agent: its model, and a persona that a session chose."""
         if self.hermes is None:
             return {}
         persona = "" if self.persona == self.hermes.persona or self.persona_file else self.persona
-        model = self.model
-        return {"model": model.model, "api_mode": spoken(model.api_mode), "reasoning": model.reasoning, "persona": persona}
+        model = self.hermes.asked or self.hermes.own
+        return {**model, "reasoning": self.model.reasoning, "persona": persona}
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""

@@ -1,4 +1,4 @@
-"""Chats: the adapters of all chat accounts, each supervised by itself, and the way back to each chat.
+"""ServedChats: the adapters of all chat accounts, each supervised by itself, and the way back to each chat.
 
 An adapter that raises is started again, later each time, and no other notices. What adapters take goes through an entrance that
 knows who may talk to whom; answers find their adapter by platform and account. A reload starts, ends and replaces accounts.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -22,7 +23,9 @@ from hermes_iso.chat_adapters import find_adapters
 from hermes_iso.config.schema import Config
 from hermes_iso.doorways import Doorways
 from hermes_iso.errors import AdapterError, AttachmentError, DeliveryError, DrainingError
-from hermes_iso.messages import Attachment, ChatRef
+from hermes_iso.incoming_files import with_files
+from hermes_iso.messages import Attachment, ChatRef, Inbound
+from hermes_iso.profiles import Profile
 
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
 """Seconds until an adapter that ended is started again: at first, and at most."""
@@ -56,20 +59,21 @@ class _Seat:
         }
 
 
-class Chats:
+class ServedChats:
     """The chat accounts of one gateway. `serve` runs them; before and after it there is no way to any chat."""
 
-    def __init__(self, config: Config, intake: Intake, makers: Mapping[str, EntryPoint] | None = None) -> None:
+    def __init__(self, config: Config, makers: Mapping[str, EntryPoint] | None = None) -> None:
         self._config = config
-        self._intake = intake
+        self._intake: Intake | None = None
         self._makers = find_adapters() if makers is None else makers
         self._seats: dict[tuple[str, str], _Seat] = {}
         self._nursery: trio.Nursery | None = None
         self._doorways: Doorways | None = None
         self._log = structlog.get_logger()
 
-    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def serve(self, intake: Intake, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve every account until cancelled. started() comes at once: a platform that is down keeps nobody waiting."""
+        self._intake = intake
         async with trio.open_nursery() as nursery:
             self._nursery, self._doorways = nursery, Doorways(nursery)
             self.use(self._config)
@@ -79,7 +83,7 @@ class Chats:
     def use(self, config: Config) -> None:
         """Go by another config from now on: accounts come, go, and begin anew where something about them has changed."""
         self._config = config
-        wanted = {(account.platform, account.account_id): account for account in config.chat_accounts}
+        wanted = {(account.chat_platform, account.account_id): account for account in config.chat_accounts}
         for key in [key for key, seat in self._seats.items() if wanted.get(key) != seat.account]:
             self._seats.pop(key).scope.cancel()
         for key, account in wanted.items():
@@ -105,6 +109,7 @@ class Chats:
         account = seat.account
         log = self._log.bind(platform=account.platform, account=account.account_id)
         assert self._doorways is not None
+        assert self._intake is not None
         try:
             if seat.adapter is None:
                 seat.adapter = await self._made(account)
@@ -139,24 +144,34 @@ class Chats:
         return adapter
 
     def answering(self, chat: ChatRef, *, reply_to: str | None, notes: DeliveryNotes) -> AbstractAsyncContextManager[Answering]:
-        """Open an answer to a chat, as its adapter does. Raises DeliveryError when the chat's account is not served."""
-        return self._adapter_of(chat).answering(chat, reply_to=reply_to, notes=notes)
+        """Open an answer to a chat, as its adapter does; entering raises DeliveryError when its account is not served."""
+        return self._answering(chat, reply_to, notes)
+
+    @asynccontextmanager
+    async def _answering(self, chat: ChatRef, reply_to: str | None, notes: DeliveryNotes) -> AsyncIterator[Answering]:
+        async with self._adapter_of(chat).answering(chat, reply_to=reply_to, notes=notes) as answering:
+            yield answering
 
     def _adapter_of(self, chat: ChatRef) -> ChatAdapter:
         """Return the adapter of a chat's account. Raises DeliveryError."""
-        seat = self._seats.get((chat.platform, chat.account_id or ""))
+        account = (chat.account_id or "").partition("/")[0]  # what is behind it, a bridge says
+        seat = self._seats.get((chat.platform, account))
         if seat is None:
             raise DeliveryError(f"No account {chat.account_id!r} of {chat.platform} is served now.")
         if seat.adapter is None:
             raise DeliveryError(f"Account {chat.account_id!r} of {chat.platform} is not ready yet.", again=True, after=2.0)
         return seat.adapter
 
-    async def fetch(self, chat: ChatRef, attachment: Attachment, *, limit: int) -> bytes:
+    async def fetch(self, chat: ChatRef, attachment: Attachment, limit: int) -> bytes:
         """Return a file that came with a message of a chat. Raises AttachmentError."""
         try:
             return await self._adapter_of(chat).fetch(attachment, limit=limit)
         except DeliveryError as error:
             raise AttachmentError(str(error)) from None
+
+    async def with_files(self, inbound: Inbound, profile: Profile) -> Inbound:
+        """Return a message whose files are in its agent's inbox, and told of in its text."""
+        return await with_files(inbound, profile, partial(self.fetch, inbound.chat))
 
     def status(self) -> list[dict[str, Any]]:
         """Return what is told of every account: whose it is, its state, counts, and what went wrong last."""

@@ -14,8 +14,8 @@ import trio
 
 from hermes_iso.adapter import Call, CallAnswer, Doorway
 from hermes_iso.api.connections import Connections
-from hermes_iso.api.server import bind
 from hermes_iso.errors import AdapterError, HermesIsoError, UsageError
+from hermes_iso.listening import bind
 
 BODY_BYTES = 1 << 20
 """Longest body of a call."""

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
 
+import yaml
+
+from hermes_iso.broker.egress.dialing import Endpoint
+from hermes_iso.hermes.profile import HermesProfile
 from hermes_iso.hermes.state_files import STATE_FILES
+from hermes_iso.profile_files import YAML_LOADER
 from hermes_iso.profiles import HERMES, SOUL
 from hermes_iso.tool_spec import ToolSpec
 from hermes_iso.tools import KNOWN_TOOLS, TOOLS
@@ -29,7 +35,8 @@ ALL_TOOLS: Tools = {**HERMES_TOOLS, **TOOLS}
 
 STATE_DIRECTORIES = ("logs", "image_cache", "audio_cache", "pairing", "checkpoints")
 """What the engine keeps at the top of its home beside its state files; those that the agent has anyhow are not among them."""
-MODEL_URL = "http://model.local/v1"
+_NO_MODEL = {"provider": "custom", "base_url": "http://model.local/v1", "api_key": "none", "api_mode": "chat_completions"}
+"""What stands for a model where none is told of: one that answers nothing."""
 CONFIG = f"{HERMES}/config.yaml"
 
 
@@ -37,19 +44,28 @@ CONFIG = f"{HERMES}/config.yaml"
 class HermesAgent:
     """What the config says of an agent whose engine is hermes-agent, whatever its sessions say besides.
 
-    python: the interpreter. model, api_mode: of the agent's own model. persona: its SOUL.md; empty leaves it Hermes' own.
+    python: the interpreter. model: what the config calls the agent's own model. persona: its SOUL.md; empty: Hermes' own.
+    profile: where Hermes finds what that means. sections: what the config.yaml inside says of models, once that was found.
+    asked: the model of this turn as an AIAgent takes it, where a session chose another.
     """
 
     python: str
     model: str
-    api_mode: str
     max_iterations: int = 90
     persona: str = ""
+    profile: HermesProfile | None = None
+    sections: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    asked: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
+    def resolving(self, names: Mapping[str, Endpoint]) -> HermesAgent:
+        """Return it with the operator's resolver map."""
+        return replace(self, profile=self.profile and replace(self.profile, resolve=names))
 
-def spoken(api_mode: str) -> str:
-    """Return how a model is spoken to inside: the built-in one takes the same as most."""
-    return "chat_completions" if api_mode == "offline" else api_mode
+    @property
+    def own(self) -> dict[str, str]:
+        """The agent's own model as an AIAgent takes it."""
+        main = {"default": self.model, **_NO_MODEL, **self.sections.get("model", {})}
+        return {"model": main["default"], **{name: main[name] for name in _NO_MODEL}}
 
 
 def tools_of(engine: Engine) -> Tools:
@@ -62,11 +78,11 @@ def with_hermes(confinement: Confinement, hermes: HermesAgent, *, soul: bool = T
 
     soul: whether its persona is to be shown as SOUL.md, which an agent that may write that has already.
     """
-    settings = {"model": hermes.model, "api_mode": hermes.api_mode, "max_iterations": hermes.max_iterations}
+    settings = {**hermes.own, "max_iterations": hermes.max_iterations}
     links = [(f"{HERMES}/{name}", f".agent/{name}") for name in (*(file.name for file in STATE_FILES), *STATE_DIRECTORIES)]
     files = {file.target: file for file in confinement.files}
     config = files[CONFIG]
-    files[CONFIG] = replace(config, content=config.content + _model_section(hermes.model))
+    files[CONFIG] = replace(config, content=_merged(config.content, json.dumps(hermes.sections)))
     if soul and hermes.persona:
         files[SOUL] = DataFile(SOUL, hermes.persona.encode())
     return replace(
@@ -79,7 +95,8 @@ def with_hermes(confinement: Confinement, hermes: HermesAgent, *, soul: bool = T
     )
 
 
-def _model_section(model: str) -> bytes:
-    """Return what a generated config.yaml says of the one model that there is inside; a text in JSON is one in YAML too."""
-    section = {"default": model, "provider": "custom", "base_url": MODEL_URL}
-    return f"model: {json.dumps(section)}\n".encode()
+@lru_cache(maxsize=256)
+def _merged(config: bytes, sections: str) -> bytes:
+    """Return a generated config.yaml with other sections in it, these given as JSON."""
+    data = {**(yaml.load(config, Loader=YAML_LOADER) or {}), **json.loads(sections)}  # noqa: S506  # a safe one, on our own text
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True).encode("utf-8")

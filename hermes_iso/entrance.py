@@ -6,7 +6,7 @@ nothing an agent could read, with a sentence. What goes on names its agent from 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -16,10 +16,12 @@ import trio
 
 from hermes_iso.adapter import Intake
 from hermes_iso.admission import Admission, rules_for
-from hermes_iso.chats import Chats
+from hermes_iso.chats import ServedChats
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import DeliveryError, RouteRejectedError
+from hermes_iso.inbox.front import Front
 from hermes_iso.messages import Attachment, Inbound, Outbound
+from hermes_iso.services import Services
 
 UNREADABLE = frozenset({"voice", "video_note", "sticker"})
 """Kinds of attachments that are files and that no agent can do anything with."""
@@ -37,8 +39,14 @@ class Routing(Protocol):
     def config(self) -> Config:
         """The config that is served now."""
 
-    async def choose(self, inbound: Inbound) -> str:
-        """Return the agent that takes a message. Raises RouteRejectedError."""
+    async def select_agent(self, inbound: Inbound, among: Collection[str]) -> str:
+        """Return the agent that takes a message, where hooks may choose `among` these. Raises RouteRejectedError."""
+
+
+class GatewayLine(Routing, Protocol):
+    """The gateway, as its chats see it."""
+
+    front: Front
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +61,13 @@ class _NoNotes:
 
 @dataclass(slots=True)
 class Entrance:
-    """An Intake before the inbox: see `Intake`. `chats` and `nursery` carry its own sentences."""
+    """An Intake before the inbox; `chats` and `nursery` carry its own sentences."""
 
     inner: Intake
     routing: Routing
     admission: Admission
     nursery: trio.Nursery
-    chats: Chats | None = None
+    chats: ServedChats
     _replying: int = 0
     _turned_away: int = 0
     _log: structlog.typing.FilteringBoundLogger = field(default_factory=structlog.get_logger)
@@ -73,7 +81,7 @@ class Entrance:
         """Take a message for good, unless its sender may not talk to its agent. Raises what the inbox raises."""
         config = self.routing.config
         try:
-            agent: str | None = await self.routing.choose(inbound)
+            agent: str | None = await self.routing.select_agent(inbound, config.agents)
         except RouteRejectedError:
             agent = None
         if not self.admission.admits(inbound, agent, config):
@@ -110,7 +118,6 @@ class Entrance:
     async def _say(self, inbound: Inbound, sentence: str) -> None:
         outbound = Outbound(inbound.chat, sentence, turn_id="", agent="", session_id="")
         try:
-            assert self.chats is not None
             with trio.move_on_after(REPLY_TIMEOUT):
                 async with self.chats.answering(inbound.chat, reply_to=inbound.platform_id, notes=_NoNotes()) as answer:
                     await answer.finish(outbound, ())
@@ -139,3 +146,11 @@ def _named(attachment: Attachment) -> str:
     """Return what a thing is called in a sentence."""
     word = attachment.kind.replace("_", " ")[:40]
     return _WHAT.get(attachment.kind, f"{'an' if word[:1] in 'aeiou' else 'a'} {word}")
+
+
+async def open_chats(routing: GatewayLine, services: Services) -> None:
+    """Serve the chat accounts of a gateway beside everything else, until its background ends."""
+    chats = services.served_chats
+    if chats is not None:
+        entrance = Entrance(routing.front.inbox, routing, services.records.people, services.background, chats)
+        await services.background.start(chats.serve, entrance)

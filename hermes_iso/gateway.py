@@ -18,11 +18,11 @@ import trio
 from hermes_iso.adapter import Relay
 from hermes_iso.admin import serve_admin
 from hermes_iso.broker.messages import PostOffice
-from hermes_iso.broker.outside import MACHINES_OWN, Outside
 from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
 from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
+from hermes_iso.entrance import open_chats
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
@@ -31,7 +31,7 @@ from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.messages import Inbound, Receipt
 from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
-from hermes_iso.services import Pool, Services, open_services
+from hermes_iso.services import MACHINES_OWN, Outside, Pool, Services, open_services
 from hermes_iso.work import Work, command_environment
 
 DRAIN_TIMEOUT = 30.0
@@ -62,7 +62,9 @@ async def open_gateway(
         if controls is not None:
             services.background.start_soon(reload_on_change, gateway)
         await gateway.front.inbox.load()
-        services.background.start_soon(gateway.front.serve)
+        if controls is not None:  # a command that serves itself alone leaves other people's messages to the next gateway
+            await open_chats(gateway, services)
+            services.background.start_soon(gateway.front.serve)
         if admin:
             await services.background.start(serve_admin, gateway, services.records.directory)
         yield gateway
@@ -77,7 +79,7 @@ class Gateway:
         self._controls = controls
         self._reloader = Reloader(services, self._generations)
         self._post = PostOffice(self)
-        self.front = Front(self, services)
+        self.front = Front(self, services, urgent=services.asks.waits_for)
         self.started = time.time()
         self._draining = False
         self._handling = 0
@@ -118,12 +120,22 @@ class Gateway:
         records = services.records
         log = records.journal.turn(turn_id, agent.id, route.session_key)
         try:
-            desk = Desk.of(inbound, route, records.sessions, services.runner, hooks=services.hooks, relay=relay, log=log)
+            desk = Desk.of(
+                inbound,
+                route,
+                records.sessions,
+                services.runner,
+                hooks=services.hooks,
+                relay=relay,
+                log=log,
+                people=records.people,
+                asks=services.asks,
+            )
             reply = await take_command(inbound, route, config, desk)
             if isinstance(reply, str):
                 outbound = answer_of(reply, inbound, route, turn_id=turn_id)
                 return await deliver_once(outbound, deliver, log=log)
-            asked = reply.inbound
+            asked = await services.with_files(reply.inbound, agent)
             where = records.sessions.open(
                 turn_id, asked, route, replaces=reply.replaces, settings=reply.settings, beside=reply.beside
             )
@@ -163,7 +175,8 @@ class Gateway:
             if found is None:
                 why = config.not_served.get(agent, f"there are: {', '.join(config.agents)}")
                 raise UsageError(f"No agent {agent!r} is served here: {why}.")
-            confinement, env = found.confinement(), command_environment(found)
+            ready = await self._services.hermes.ready(found)
+            confinement, env = ready.confinement(), command_environment(found)
             return await self._services.pool.run_command(confinement, argv, stdio=stdio, env=env, timeout=timeout)
 
     async def reload(self, why: str) -> Change:
@@ -192,6 +205,7 @@ class Gateway:
     async def drain(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Take no new turns, wait for those that run, then end what is left. May be called again with less patience."""
         self._draining = True
+        self._services.asks.close()
         self.front.close()
         if self._handling:
             with trio.move_on_after(timeout):
@@ -211,6 +225,7 @@ class Gateway:
             "queued": self._services.records.sessions.waiting,
             "pool": dict(self._services.pool.statistics()),
             "hooks": self._services.hooks.statistics(),
+            "chats": self._services.served_chats.status() if self._services.served_chats is not None else [],
         }
 
     def turns_of(self, agent: str) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from typing import Any, Protocol, TypeAlias
 
 import structlog
 import trio
@@ -17,6 +17,9 @@ from hermes_iso.steering import Steering
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.confinement import Confinement
 from hermes_iso_sandbox.errors import SandboxError
+
+Prepare: TypeAlias = Callable[[Agent], Awaitable[Agent]]
+"""Returns an agent with all that its sandbox needs to know; see `hermes.preparing`. Raises TurnError."""
 
 
 class LeaseLike(Protocol):
@@ -62,6 +65,8 @@ class Leash:
         self.waits = False
         self._patience = patience
         self._deadline = self.scope.deadline
+        self._pauses = 0
+        self._left = 0.0
 
     def wait_for_place(self) -> None:
         """Let patience count until there is a turn process."""
@@ -73,6 +78,20 @@ class Leash:
         """Let the timeout alone count from now on."""
         self.waits, self.leased = False, True
         self.scope.deadline = self._deadline
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let no time count while the body runs; may be entered several times at once. An interrupt's grace counts."""
+        self._pauses += 1
+        if self._pauses == 1:
+            self._left = self.scope.deadline - trio.current_time()
+            self.scope.deadline = self.scope.deadline if self.interrupt.is_set() else math.inf
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            if not self._pauses:
+                self.scope.deadline = min(self.scope.deadline, trio.current_time() + self._left)
 
     async def pass_on_interrupt(self, lease: LeaseLike) -> None:
         """Wait for an interrupt, tell the guest, and give it a moment to end by itself."""
@@ -90,10 +109,15 @@ async def send_request(lease: LeaseLike, request: wire.TurnRequest) -> None:
         raise TurnError("too_long", "The message is too long for one turn: send less text.") from error
 
 
-async def warm_ahead(pool: PoolLike, agents: Sequence[Agent]) -> None:
+async def as_it_is(agent: Agent) -> Agent:
+    """Return an agent that needs no preparation."""
+    return agent
+
+
+async def warm_ahead(pool: PoolLike, agents: Sequence[Agent], prepare: Prepare = as_it_is) -> None:
     """Make the agents' sandboxes, one after the other; what fails here is logged and will fail its turns with a sentence."""
     for agent in agents:
         try:
-            await pool.warm(agent.confinement())
+            await pool.warm((await prepare(agent)).confinement())
         except (ConfigError, SandboxError) as error:
             structlog.get_logger().warning("sandbox_not_warmed", agent=agent.id, reason=str(error))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hermes_iso import journal, sessions
+from hermes_iso.admission import Admission, open_admission
 from hermes_iso.config.schema import Config
 from hermes_iso.home_lock import hold_home, make_private
 from hermes_iso.inbox.schema import GATEWAY_SCHEMA
@@ -65,13 +66,17 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The open records of one gateway. `directory` is `<home>/hermes-iso`, `gateway` its gateway.db."""
+    """The open records of one gateway. `directory` is `<home>/hermes-iso`, `gateway` its gateway.db.
+
+    people: who was let in to talk to which agent.
+    """
 
     directory: Path
     journal: journal.Journal
     sessions: sessions.Sessions
     databases: AgentDatabases
     gateway: Database
+    people: Admission
 
 
 @asynccontextmanager
@@ -84,4 +89,5 @@ async def open_records(config: Config) -> AsyncIterator[Records]:
         stack.push_async_callback(databases.close_all_but, ())
         await databases.open(config.agents)
         writer = await stack.enter_async_context(journal.open_journal(entries))
-        yield Records(directory, writer, sessions.Sessions(databases.by_agent), databases, entries)
+        people = await open_admission(entries)
+        yield Records(directory, writer, sessions.Sessions(databases.by_agent), databases, entries, people)

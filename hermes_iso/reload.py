@@ -95,6 +95,8 @@ class Reloader:
         self._services.slots.resize(new.config.max_concurrent)
         if self._services.doors is not None:
             self._services.doors.use(new.config)
+        if self._services.served_chats is not None:
+            self._services.served_chats.use(new.config)
         self._services.background.start_soon(self._settle, old, new, (*change.added, *change.changed))
         return change
 
@@ -108,7 +110,7 @@ class Reloader:
     async def _replace(self, old: Generation, new: Generation, fresh: Iterable[str]) -> None:
         gone = _homes(old.config) - _homes(new.config)
         await self._retire(gone)
-        await warm_ahead(self._services.pool, [new.config.agents[name] for name in fresh])
+        await warm_ahead(self._services.pool, [new.config.agents[name] for name in fresh], self._services.hermes.ready)
         await self._generations.wait_none_before(new.number)
         async with self._lock:  # a reload that is under way has opened what nobody uses yet
             used = [each.config for each in self._generations.in_use()]

@@ -11,18 +11,22 @@ from hermes_iso.broker.egress.door import Door
 from hermes_iso.broker.injection.hosts import InjectedHosts
 from hermes_iso.broker.model_host.answering import Answers
 from hermes_iso.broker.model_host.host import ModelHost
-from hermes_iso.broker.model_host.menu import Menu
+from hermes_iso.broker.model_host.menu import Menu, Offers
 from hermes_iso.broker.own_hosts import OwnHosts, attach
 from hermes_iso.broker.upstream import Sender
 from hermes_iso.journal import TurnLog
 from hermes_iso.work import Work
 
 
-def equip_for_turn(door: Door, work: Work, models: ModelDoor, sender: Sender) -> None:
-    """Let a turn's door answer by itself. models: the turn's other way to its model, with which programs share a budget."""
+def equip_for_turn(door: Door, work: Work, models: ModelDoor, sender: Sender, offers: Offers | None) -> None:
+    """Let a turn's door answer by itself. models: the turn's other way to its model, with which programs share a budget.
+
+    offers: makes the offer where that is another than usual.
+    """
     agent, host = work.agent, None
-    if agent.models is not None or agent.engine == "hermes":
-        menu = Menu.of(agent, work.policy, work.turn.route.reply_to.platform)
+    if agent.models is not None or offers is not None:
+        usual = Menu.of(agent, work.policy, work.turn.route.reply_to.platform)
+        menu = offers(usual) if offers else usual
         answers = Answers(menu, models.budgets, work.log)
         key = work.model_key if agent.models is None else ""
         host = ModelHost(sender, menu=menu, answers=answers, deadline=door.deadline, key=key, note=models.note)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NoReturn, Protocol
 
@@ -19,7 +19,7 @@ import trio
 from hermes_iso.broker.door import Hooks, ModelDoor, Models, ToolHooks
 from hermes_iso.errors import ConfigError, TurnError
 from hermes_iso.exchange import MoreBrokers, exchange
-from hermes_iso.leases import LeaseLike, Leash, PoolLike
+from hermes_iso.leases import LeaseLike, Leash, PoolLike, Prepare, as_it_is
 from hermes_iso.outcomes import Outcome, failed, outcome_of, said_instead, translated
 from hermes_iso.subagents import delegation
 from hermes_iso.work import Work
@@ -51,10 +51,8 @@ def _none(work: Work) -> Mapping[str, NoReturn]:  # noqa: ARG001  # the form of 
 class ServeDoors(Protocol):
     """Serves the door of a turn; `doors.Doors.beside` does."""
 
-    def __call__(
-        self, work: Work, lease: LeaseLike, *, models: ModelDoor, deadline: float
-    ) -> AbstractAsyncContextManager[None]:
-        """Serve it while the body runs. models: the turn's way to its model. deadline: by trio's clock."""
+    def __call__(self, work: Work, lease: LeaseLike, *, models: ModelDoor) -> AbstractAsyncContextManager[None]:
+        """Serve it while the body runs. models: the turn's way to its model."""
 
 
 @asynccontextmanager
@@ -63,7 +61,6 @@ async def _closed(
     lease: LeaseLike,  # noqa: ARG001
     *,
     models: ModelDoor,  # noqa: ARG001
-    deadline: float,  # noqa: ARG001
 ) -> AsyncIterator[None]:
     """Serve no door."""
     yield
@@ -80,6 +77,7 @@ class TurnRunner:
         hooks: Hooks | None = None,
         more: MoreBrokers = _none,
         doors: ServeDoors = _closed,
+        prepare: Prepare = as_it_is,
         interrupt_grace: float = INTERRUPT_GRACE,
     ) -> None:
         self._pool = pool
@@ -87,6 +85,7 @@ class TurnRunner:
         self._hooks = hooks or Hooks()
         self._more = more
         self._doors = doors
+        self._prepare = prepare
         self._grace = interrupt_grace
         self._running: set[_Running] = set()
         self._queued: dict[trio.CancelScope, Work] = {}
@@ -161,9 +160,9 @@ class TurnRunner:
     async def _run(self, work: Work, leash: Leash, models: Models) -> Outcome:
         """Take a turn to its end."""
         began = trio.current_time()
-        deadline = leash.scope.deadline
+        work = replace(work, clocks=(*work.clocks, leash))
         hooks = ToolHooks(self._hooks, work.turn)
-        door = ModelDoor(models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log, hooks=hooks)
+        door = ModelDoor(models, agent=work.agent, tools=work.tools, scope=leash.scope, log=work.log, hooks=hooks)
         running = _Running(work, leash, door)
         self._running.add(running)
         outcome = None
@@ -208,12 +207,13 @@ class TurnRunner:
     async def _take(self, running: _Running) -> Outcome:
         """Lease a process, exchange, and judge how it ended. The confinement is made from the files as they stand now."""
         work, door, leash = running.work, running.door, running.leash
+        work = replace(work, agent=await self._prepare(work.agent))
         confinement = work.agent.confinement()
         brokers = {**self._more(work), "delegate": delegation(work, partial(self._run_below, running), door)}
         leash.wait_for_place()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
             leash.take_place()
-            async with self._doors(work, lease, models=door, deadline=leash.scope.deadline):
+            async with self._doors(work, lease, models=door):
                 end = await exchange(work, lease, door=door, brokers=brokers, leash=leash)
         return outcome_of(end, usage=door.usage, model_failure=door.failure, told=leash.steering.taken)
 

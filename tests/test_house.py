@@ -17,12 +17,17 @@ PACKAGES = {
 }
 FILE_LIMIT, GUEST_FILE_LIMIT, FUNCTION_LIMIT, P90_FUNCTION = 400, 250, 60, 28
 FAN_OUT = {  # those that only wire
-    "hermes_iso.gateway": 17,
-    "hermes_iso.config.build": 15,
+    "hermes_iso.gateway": 18,
+    "hermes_iso.hermes.view": 9,
+    "hermes_iso_sandbox.guest.engines.hermes.engine": 12,
+    "hermes_iso.commands.desk": 10,
+    "hermes_iso.config.build": 17,
     "hermes_iso.config.load": 9,
-    "hermes_iso.services": 15,
+    "hermes_iso.config.egress": 9,
+    "hermes_iso.services": 19,
     "hermes_iso.work": 10,
-    "hermes_iso.doors": 13,
+    "hermes_iso.doors": 14,
+    "hermes_iso.config.resolve": 10,
     "hermes_iso.turn_door": 11,
     "hermes_iso.cli.groups": 20,
     "hermes_iso_sandbox.guest.tools.registry": 14,

@@ -7,6 +7,7 @@ below the library, which would warn of its own change of types. No error that le
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -80,12 +81,14 @@ class TelegramClient:
         proxy = settings.get("proxy_url") or None
         self._token = account.token
         self._limited_until = 0.0
-        options: dict[str, Any] = {"httpx_kwargs": {"trust_env": False}, "proxy": proxy, "pool_timeout": 10.0}
+        tls = ssl.create_default_context() if f"{base}{files}{proxy or ''}".count("https:") else False
+        own: dict[str, Any] = {"trust_env": False, "verify": tls}  # one context for all: to make one takes a while
+        options: dict[str, Any] = {"httpx_kwargs": own, "proxy": proxy, "pool_timeout": 10.0}
         self._requests = (
             _Requests(connection_pool_size=2, **options),
             _Requests(connection_pool_size=32, read_timeout=15.0, **options),
         )
-        self._download_options: dict[str, Any] = {"trust_env": False, "proxy": proxy, "timeout": 15.0}
+        self._download_options: dict[str, Any] = {**own, "proxy": proxy, "timeout": 15.0}
         self.bot = _Bot(account.token, base, files, request=self._requests[1], get_updates_request=self._requests[0])
 
     async def aclose(self) -> None:

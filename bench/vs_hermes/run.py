@@ -58,7 +58,7 @@ FULL = Scale(
     attack_rounds=2,
     attack_turns=10,
     attack_seconds=5,
-    seconds={"leaks": 220, "latency": 300, "memory": 240, "attacks": 120},
+    seconds={"leaks": 300, "latency": 240, "memory": 200, "attacks": 100},
 )
 QUICK = Scale(
     name="quick",
@@ -72,7 +72,7 @@ QUICK = Scale(
     attack_rounds=1,
     attack_turns=6,
     attack_seconds=3,
-    seconds={"leaks": 80, "latency": 25, "memory": 25, "attacks": 20},
+    seconds={"leaks": 150, "latency": 25, "memory": 25, "attacks": 20},
 )
 
 

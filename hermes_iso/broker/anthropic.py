@@ -32,7 +32,10 @@ def anthropic_url(base_url: str, path: str = "/messages") -> str:
 def anthropic_headers(settings: ModelSettings) -> dict[str, str]:
     """Return the headers that the dialect needs."""
     headers = {"anthropic-version": VERSION}
-    return {**headers, "x-api-key": settings.api_key} if settings.api_key else headers
+    if not settings.api_key:
+        return headers
+    key = ("authorization", f"Bearer {settings.api_key}") if settings.bearer else ("x-api-key", settings.api_key)
+    return {**headers, key[0]: key[1]}
 
 
 def anthropic_body(call: ModelCall) -> JsonObject:

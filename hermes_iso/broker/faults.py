@@ -77,7 +77,7 @@ class Provider:
             host=_host(settings.base_url),
             model=settings.model,
             key_hint=settings.key_hint or f"the api_key of provider {settings.provider}",
-            secrets=tuple(filter(None, (settings.api_key, *settings.headers.values()))),
+            secrets=tuple(filter(None, (settings.api_key, *settings.spare_keys, *settings.headers.values()))),
         )
         if settings.provider == "none":
             where = f": set {settings.key_hint}" if settings.key_hint else ": set `model` in config.yaml"
@@ -118,6 +118,10 @@ class Provider:
             return self.error("config", text)
         if status in {401, 403}:
             return self.error("auth", f"refused the key with status {status}{{said}}: check {self.key_hint}.", said=said)
+        if status == 402:
+            return self.error(
+                "auth", f"wants to be paid first (status 402){{said}}: see to the account of {self.key_hint}.", said=said
+            )
         if status == 404:
             text = f"knows no such address or model (status 404){{said}}: check base_url and the model {self.model}."
             return self.error("config", text, said=said)

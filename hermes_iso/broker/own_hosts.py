@@ -19,7 +19,7 @@ class OwnHosts:
     @property
     def names(self) -> frozenset[str]:
         """The hosts that a door is to leave to this."""
-        return self._injected.names | {HOST}
+        return self._injected.names | {HOST} | (self._models.hosts if self._models else frozenset())
 
     async def serve(self, client: LocalExchange) -> None:
         """Answer one request. Raises NoWayError, BadRequestError."""

@@ -46,7 +46,7 @@ async def _serve(
 ) -> None:
     """Open the gateway and its API, say so, and take turns until told to stop; then let those that run end."""
     async with open_gateway(config, controls=controls) as gateway, trio.open_nursery() as nursery:
-        url = await nursery.start(serve_api, gateway, config.api)
+        url = "-" if config.api is None else await nursery.start(serve_api, gateway, config.api)
         nursery.start_soon(_reload_when_wished, gateway, wished)
         announce(url)
         await controls.stop.wait()

@@ -7,6 +7,9 @@ import sys
 
 import structlog
 
+_TALKATIVE = ("httpx", "httpcore", "telegram")
+"""Libraries that log URLs, in which a bot's token stands, or what people write."""
+
 
 def configure_logs(level: int) -> None:
     """Send everything from `level` (of the module logging) upwards to stderr. Called once, by a command that serves turns."""
@@ -23,4 +26,6 @@ def configure_logs(level: int) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.basicConfig(level=max(level, logging.WARNING), stream=sys.stderr, force=True)

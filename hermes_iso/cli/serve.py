@@ -60,6 +60,8 @@ def run(
 
 def with_port(config: Config, port: int | None) -> Config:
     """Return the config with the API on another port. Raises UsageError when it serves no adapter at all."""
+    if config.api is None and config.chat_accounts and port is None:
+        return config
     if config.api is None:
         raise UsageError(
             f"Nothing would be served: no adapter is enabled in {config.home / 'config.yaml'}. Add there "
@@ -70,11 +72,12 @@ def with_port(config: Config, port: int | None) -> Config:
 
 
 def ready_line(config: Config, url: str, *, show_key: bool, unbounded: Sequence[str] = ()) -> str:
-    """Return the one line that says what is served; scripts read it."""
-    assert config.api is not None
+    """Return the one line that says what is served; scripts read it. Without an API there is no URL."""
     parts = [f"ready url={url}", f"agents={','.join(config.agents)}"]
-    if show_key:
+    if show_key and config.api is not None:
         parts.append(f"key={config.api.keys[0].key}")
+    if chats := ",".join(f"{each.platform}:{each.account_id}" for each in config.chat_accounts):
+        parts.append(f"chats={chats}")
     if names := ",".join(unbounded):
         parts.append(f"unbounded={names}")
     if config.not_served:

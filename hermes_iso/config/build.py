@@ -9,20 +9,21 @@ from pathlib import Path
 
 from hermes_iso.config.api_server import ApiReader
 from hermes_iso.config.between import read_between
+from hermes_iso.config.chat_accounts import ChatAccounts
 from hermes_iso.config.chat_platforms import read_chats
-from hermes_iso.config.egress import read_egress
+from hermes_iso.config.egress import read_egress, with_egress
 from hermes_iso.config.homes import HomeMap
+from hermes_iso.config.making import make_agents
 from hermes_iso.config.people import command_rules
 from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
 from hermes_iso.config.sandboxes import build_profiles
 from hermes_iso.config.schema import MAIN, Config
-from hermes_iso.config.secrets import check_hidden, read_secrets, told_by_environment
+from hermes_iso.config.secrets import check_hidden, told_by_environment
 from hermes_iso.config.serving import decide_serving
 from hermes_iso.config.source import Names, Source, read_source, referred_names
 from hermes_iso.config.ties import warn_of_ties
-from hermes_iso.owners import fixed_uid
-from hermes_iso_sandbox.identity import fixed
+from hermes_iso.config.yaml_text import Document
 
 
 def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[str, str]) -> Config:
@@ -40,26 +41,18 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
     serving = decide_serving(home_map, home_map.served(default), broken)
     served, not_served = list(serving.agents), serving.others
     sources = _sources(home_map, root, served)
-    referred = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
-    referred |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
-    referred |= told_by_environment(sources.values())
     between = read_between(home_map)
     profiles = build_profiles(
         sources,
         root,
         home_map.homes,
         spelled=home_map.spelled,
-        referred=referred,
+        referred=_referred(document, root, sources),
         shared=between.shared,
         problems=problems,
     )
     maker = AgentMaker(sources.get(MAIN, root), home_map.ours.subagent, problems, serving.hermes)
-    agents = {}
-    for name, source in sources.items():
-        found = Names((source.env.values, root.env.values, environ))
-        secrets = read_secrets(source, root, names=found, problems=problems)
-        profile = replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name), secrets=secrets)
-        agents[name] = maker.make(source, profile, found, contacts=between.contacts.get(name))
+    agents = make_agents(maker, sources, profiles, home_map, environ=environ, contacts=between.contacts)
     egress = read_egress(home_map)
     names = Names((root.env.values, environ))
     chats = read_chats(root, sources, names=names, problems=problems)
@@ -70,7 +63,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
     warn_of_ties(bindings, problems)
     return Config(
         home=root_home,
-        agents={name: replace(agent, egress=egress.rules[name]) for name, agent in agents.items()},
+        agents=with_egress(agents, egress),
         resolve=egress.resolve,
         default_agent=default,
         routes=tuple(found.rule for found in rules.routes),
@@ -80,13 +73,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
         api=ApiReader(document, root, names, {*served, *not_served}, problems).settings(),
         not_served=not_served,
         unasked=home_map.unasked({*served, *not_served}),
-        unserved_platforms=unserved_platforms(
-            document,
-            names.merged(),
-            named={found.rule.platform for found in rules.all},
-            served=chats.platforms,
-            problems=problems,
-        ),
+        unserved_platforms=_unserved(home_map, names, chats),
         chat_accounts=tuple(chats.accounts),
         access=chats.access,
         agent_access=chats.agent_access,
@@ -102,22 +89,24 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
     )
 
 
-def _fixed_uid(home_map: HomeMap, root_home: Path, agent: str) -> int | None:
-    """Return the uid that `home chown` gave an agent's files; one outside of the configured range is noted."""
-    uid, uids = fixed_uid(root_home, agent), fixed(home_map.ours.gateway.host_uids)
-    if uid is not None and uid not in uids:
-        message = (
-            f"does not hold uid {uid} in its upper half, which the files of agent {agent} belong to; take a range that does,"
-            f" or give them back before it is changed: hermes-iso home chown {agent} --undo"
-        )
-        home_map.document.complain(home_map.problems, ("gateway", "host_uids"), message=message)
-    return uid
+def _unserved(home_map: HomeMap, names: Names, chats: ChatAccounts) -> tuple[str, ...]:
+    """Return the platforms that are wanted and have no adapter here."""
+    named = {found.rule.platform for found in home_map.rules.all}
+    document, problems = home_map.document, home_map.problems
+    return unserved_platforms(document, names.merged(), named=named, served=chats.platforms, problems=problems)
 
 
 def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> bool | None:
     """Return what GATEWAY_MULTIPLEX_PROFILES says, which counts before the config, or None when it says nothing."""
     word = (Names((root.env.values, environ)).get("GATEWAY_MULTIPLEX_PROFILES") or "").lower()
     return {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}.get(word)
+
+
+def _referred(document: Document, root: Source, sources: Mapping[str, Source]) -> frozenset[str]:
+    """Return every name that a model's key is looked up by, which no sandbox may hold."""
+    named = frozenset[str]().union(*(referred_names(each.document.data) for each in (root, *sources.values())))
+    named |= referred_names({"model": [document.get("agents"), document.get("subagent")]})
+    return named | told_by_environment(sources.values())
 
 
 def _sources(home_map: HomeMap, root: Source, served: list[str]) -> dict[str, Source]:

@@ -146,7 +146,8 @@ class _AccountReader:
         """Add an account, unless its secret is wrong or another account's."""
         complaint = self.platform.complaint(token.text)
         first = self.tokens.setdefault((self.platform.name, token.text), token)
-        key = (self.platform.name, name)
+        account = ChatAccount(self.platform.name, name, token.text, agent, self.platform.settings(reader))
+        key = (account.chat_platform, name)
         if complaint:
             self.problems.add(token.file, token.line, key=token.key, message=complaint)
         elif first is not token:
@@ -157,8 +158,7 @@ class _AccountReader:
             self.problems.add(token.file, token.line, key=token.key, message=message)
         else:
             self.found.access[key] = _access(reader) if self.platform.admits else AccessRules(users=frozenset({"*"}))
-            settings = self.platform.settings(reader)
-            self.found.accounts.append(ChatAccount(self.platform.name, name, token.text, agent, settings))
+            self.found.accounts.append(account)
 
 
 def _switch(reader: SectionReader) -> bool | None:
@@ -169,10 +169,10 @@ def _switch(reader: SectionReader) -> bool | None:
 
 def _access(reader: SectionReader) -> AccessRules:
     """Return who may talk through an account, as Hermes has it."""
-    users = reader.words("allow_from", reader.name_of("allowed_users"), "GATEWAY_ALLOWED_USERS")
-    for name in (reader.name_of("allow_all_users"), "GATEWAY_ALLOW_ALL_USERS"):
-        if as_switch(reader.env.get(name, "")) is True:
-            users |= {"*"}
+    users = reader.words("allow_from", reader.name_of("allowed_users"), always="GATEWAY_ALLOWED_USERS")
+    everybody = (reader.env.get(name, "") for name in (reader.name_of("allow_all_users"), "GATEWAY_ALLOW_ALL_USERS"))
+    if reader.at("allow_from") is None and any(as_switch(word) is True for word in everybody):
+        users |= {"*"}
     rules = AccessRules(
         users,
         reader.words("group_allow_from", reader.name_of("group_allowed_users")),

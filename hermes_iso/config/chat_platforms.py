@@ -10,11 +10,13 @@ from urllib.parse import urlsplit
 from hermes_iso.chat_adapters import find_adapters
 from hermes_iso.config.chat_accounts import ChatAccounts, ChatPlatform, as_written, read_chat_accounts
 from hermes_iso.config.chat_sections import SectionReader
-from hermes_iso.config.problems import ProblemList
+from hermes_iso.config.known import ADAPTED, PLATFORMS
+from hermes_iso.config.problems import ProblemList, possible
 from hermes_iso.config.source import Names, Source
 
 SECRET_MINIMUM = 16
 """Fewest characters of a secret that signs messages."""
+_BRIDGED = (PLATFORMS - ADAPTED - {"local", "cli"}) | {"webhook"}
 _BOT_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{3,120}\Z")
 _SECRET_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,256}\Z")
 _REPLIES = ("first", "all", "off")
@@ -104,9 +106,14 @@ def _webhook(reader: SectionReader) -> Mapping[str, Any]:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             at = reader.at("callback_urls") or ()
             reader.complain(at, f"{url[:80]!r} is no http or https URL without a query; correct it")
+    platform = reader.text("platform", "-")
+    if platform is not None and platform.text.lower() not in _BRIDGED:
+        message = f"must be webhook or a platform that has no adapter here{possible(platform.text, _BRIDGED)}"
+        reader.problems.add(platform.file, platform.line, key=platform.key, message=message)
     return {
         "host": host.text if host else "127.0.0.1",
         "port": reader.number("port", default=8644, most=65535),
+        "platform": platform.text.lower() if platform else "webhook",
         "callback_urls": tuple(sorted(urls)),
     }
 
@@ -126,7 +133,7 @@ PLATFORMS_SERVED: Mapping[str, ChatPlatform] = {
         "WEBHOOK_SECRET",
         _bridge_secret,
         _webhook,
-        frozenset({"host", "port", "callback_urls"}),
+        frozenset({"host", "port", "callback_urls", "platform"}),
         admits=False,
         elsewhere="routes",
     ),

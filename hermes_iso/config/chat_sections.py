@@ -75,11 +75,14 @@ class SectionReader:
             self.complain(at, f"must be true or false, found {kind_of(value)}; correct it")
         return default
 
-    def words(self, key: str, *names: str) -> frozenset[str]:
-        """Return a list of ids, or of other words, each as it stands; `names` are further `.env` names that add to it."""
+    def words(self, key: str, own: str = "", *, always: str = "") -> frozenset[str]:
+        """Return a list of ids, or of other words, each as it stands.
+
+        own: a further `.env` name that counts where no section has the key. always: one that adds to it in any case.
+        """
         at = self.at(key)
         found = frozenset[str]() if at is None else words_at(self.document, at, self.document.get(*at), self.problems)
-        for name in names if at is not None else (self.name_of(key), *names):
+        for name in (always,) if at is not None else (self.name_of(key), own, always):
             found |= {word.strip() for word in self.env.get(name, "").split(",") if word.strip()}
         return found
 

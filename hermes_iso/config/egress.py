@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
+from hermes_iso.agents import Agent
 from hermes_iso.broker.egress.dialing import Endpoint
 from hermes_iso.broker.egress.names import normal_host, port_number, split_port
 from hermes_iso.broker.egress.rules import PRESET_NAMES, EgressRule, EgressRules, parse_rule
@@ -31,6 +32,15 @@ def read_egress(home_map: HomeMap) -> Egress:
         overlay, at = home_map.overlays.get(name, (AgentShape(), ("agents", name)))
         rules[name] = _agent_rules(overlay.egress, (*at, "egress"), home_map.document, home_map.problems)
     return Egress(rules, _resolver_map(home_map.ours.egress, home_map.document, home_map.problems))
+
+
+def with_egress(agents: Mapping[str, Agent], egress: Egress) -> dict[str, Agent]:
+    """Return the agents with the rules of their doors."""
+    found = {}
+    for name, agent in agents.items():
+        hermes = agent.hermes and agent.hermes.resolving(egress.resolve)
+        found[name] = replace(agent, egress=egress.rules[name], hermes=hermes)
+    return found
 
 
 def _agent_rules(shape: AgentEgressShape, at: KeyPath, document: Document, problems: ProblemList) -> EgressRules:

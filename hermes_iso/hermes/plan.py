@@ -51,7 +51,7 @@ def make_plan(home: Path, environ: Mapping[str, str]) -> Plan:
     view = HomeView.of(home)
     manifest = read_manifest(home)
     candidates = find_candidates(view, (manifest or Manifest()).agents)
-    wrong = list(view.problems)
+    wrong = list(view.problems.problems)
     if not wrong:
         everybody = [each.agent for each in candidates if each.decision != "native"]
         text = lines_for(read_config_file(home), everybody).text

@@ -14,7 +14,6 @@ from hermes_iso.config.routes import FoundRules, read_rules
 from hermes_iso.config.schema import MAIN
 from hermes_iso.config.source import Source, read_source
 from hermes_iso.config.yaml_text import Document, read_document
-from hermes_iso.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class HomeView:
     rules: FoundRules
     homes: Mapping[str, Path]
     engine: HermesInterpreter
-    problems: tuple[Problem, ...]
+    problems: ProblemList
 
     @staticmethod
     def of(home: Path) -> HomeView:
@@ -42,7 +41,7 @@ class HomeView:
         found.find()
         homes = {name: place for name, place in found.homes.items() if place.is_dir()}
         ordered = {name: homes[name] for name in sorted(homes, key=lambda name: (name != MAIN, name))}
-        return HomeView(home, document, rules, ordered, find_hermes(found), tuple(problems.problems))
+        return HomeView(home, document, rules, ordered, find_hermes(found), problems)
 
     def sources(self, agent: str) -> tuple[Source, Source]:
         """Return what an agent and the root are made of; what is wrong with it is told by a plan, and is left out here."""

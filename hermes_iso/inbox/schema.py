@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hermes_iso import journal
+from hermes_iso import admission, journal
 
 INBOX = """
     CREATE TABLE inbox (
@@ -19,5 +19,5 @@ INBOX = """
     CREATE INDEX inbox_by_time ON inbox (changed);
     """
 
-GATEWAY_SCHEMA = (*journal.SCHEMA, INBOX)
+GATEWAY_SCHEMA = (*journal.SCHEMA, INBOX, admission.SCRIPT)
 """The scripts of gateway.db."""

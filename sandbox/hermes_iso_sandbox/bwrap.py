@@ -11,6 +11,7 @@ bound to /.staged here and put in its place by the turn.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -118,6 +119,19 @@ def plan_template(system: System, *, control_fd: int, code_fd: int, engine: str 
     guest = f"sys.path.insert(0, {CODE_TARGET!r}); from hermes_iso_sandbox.guest.template import main"
     start = f"main({control_fd}, {engine!r}, {system.packages!r})"
     return arguments, [system.python, "-I", "-S", "-B", "-c", f"import sys; {guest}; {start}"]
+
+
+def plan_alone(system: System, *, name: str, shown: Sequence[str], bound: Mapping[str, str]) -> list[str]:
+    """Return bwrap's arguments for one program of the operator's own: nothing but the system, and no network.
+
+    shown: host paths that it sees read-only where they are. bound: more of them, by where it sees them.
+    """
+    sources = {**{path: path for path in shown}, **bound}
+    return [
+        *namespaces(name),
+        *_root(replace(system, python_source="", python_alias="")),
+        *(word for target, source in sources.items() for word in ("--ro-bind", source, target)),
+    ]
 
 
 def relocated(system: System, python_source: str, packages_source: str) -> System:

@@ -74,6 +74,8 @@ class ModelServer:
     plain: bool = False
     strict: bool = False
     failed: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, int] = field(default_factory=dict)
+    """Keys that it refuses, each with a status."""
 
     @property
     def base_url(self) -> str:
@@ -120,6 +122,10 @@ class ModelServer:
     async def _fail(self, http: Http, talk: Conversation) -> bool:
         """Misbehave before the answer begins; return True when that was the answer."""
         word, rest = talk.behaviour
+        status = self.refused.get(_key(talk.headers))
+        if status is not None:
+            await http.send_json(status, {"error": {"message": f"refused key {_key(talk.headers)}", "type": "test_error"}})
+            return True
         if word == "down":
             raise HangupError
         if word == "slow":
@@ -134,7 +140,7 @@ class ModelServer:
             await http.send_json(status, {"error": {"message": f"test error {status}", "type": "test_error"}}, headers)
             return True
         if word == "leakkey":
-            key = talk.headers.get("authorization", "").removeprefix("Bearer ") or talk.headers.get("x-api-key", "")
+            key = _key(talk.headers)
             await http.send_json(401, {"error": {"message": f"bad key {key}, spelled {' '.join(key)}\u0000"}})
             return True
         if word == "redirect":
@@ -248,6 +254,10 @@ class Http:
         data = self._h11.send(event)
         if data:
             await self._stream.send_all(data)
+
+
+def _key(headers: dict[str, str]) -> str:
+    return headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
 
 
 def _json_or_text(data: bytes) -> Any:

@@ -15,7 +15,7 @@ from hermes_iso.broker.budgets import Budget
 from hermes_iso.broker.egress.rules import EgressRules
 from hermes_iso.broker.model_host.answering import Answers
 from hermes_iso.broker.model_host.host import ModelHost
-from hermes_iso.broker.model_host.menu import Menu
+from hermes_iso.broker.model_host.menu import Menu, Offer
 from hermes_iso.broker.upstream import Sender
 from hermes_iso.policy import ToolPolicy
 from hermes_iso.profiles import Profile
@@ -50,9 +50,11 @@ def make_agent(model: ModelSettings, **changes: Any) -> Agent:
     return Agent("coder", "coder", model, **(values | changes))
 
 
-def make_host(sender: Sender, agent: Agent, log: Log, budgets: Sequence[Budget] = (), *, seconds: float = 30.0) -> ModelHost:
+def make_host(
+    sender: Sender, agent: Agent, log: Log, budgets: Sequence[Budget] = (), *, seconds: float = 30.0, menu: Offer | None = None
+) -> ModelHost:
     """Return the model host of one turn."""
-    menu = Menu.of(agent, agent.policy, "console")
+    menu = menu or Menu.of(agent, agent.policy, "console")
     answers = Answers(menu, budgets or (Budget(max_iterations=90),), log)
     return ModelHost(sender, menu=menu, answers=answers, deadline=trio.current_time() + seconds)
 
@@ -64,7 +66,7 @@ async def hosted(
     """Serve a door with a model host; yields it, and a client that uses it as its proxy, as programs inside do."""
     host = make_host(sender, agent, log, budgets, **more)
     async with (
-        opened(EgressRules(), local=host.serve, virtual=frozenset({"model.local"}), connections=connections) as door,
+        opened(EgressRules(), local=host.serve, virtual=host.hosts | {"model.local"}, connections=connections) as door,
         httpx.AsyncClient(proxy=door.url, base_url="http://model.local/v1", trust_env=False, timeout=30) as client,
     ):
         yield door, client

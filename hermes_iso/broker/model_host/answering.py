@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from hermes_iso.broker.budgets import Budget, Charge
-from hermes_iso.broker.model_host.menu import Menu
+from hermes_iso.broker.model_host.menu import Offer
 from hermes_iso.broker.model_host.offline import complete_offline
 from hermes_iso.broker.model_host.passing import CutError, LeakError, pass_on
 from hermes_iso.broker.model_host.replies import Reply
@@ -22,7 +22,7 @@ from hermes_iso.journal import TurnLog
 class Answers:
     """Gives the answers of one turn. budgets: what each call is charged to, the turn's own first."""
 
-    def __init__(self, menu: Menu, budgets: Sequence[Budget], log: TurnLog) -> None:
+    def __init__(self, menu: Offer, budgets: Sequence[Budget], log: TurnLog) -> None:
         self._menu = menu
         self._budgets = tuple(budgets)
         self._log = log

@@ -66,14 +66,21 @@ class Endpoint:
         return {**passed, **own, **theirs, "content-type": "application/json", "accept-encoding": "identity"}
 
 
+def key_headers(settings: ModelSettings) -> dict[str, str]:
+    """Return the headers that carry a model's key, and those that its dialect needs."""
+    return _HEADERS[dialect_of(settings)](settings)
+
+
 def dialect_of(settings: ModelSettings) -> Dialect:
     """Return how a model is spoken to."""
     return _DIALECTS[settings.api_mode]
 
 
-def find_endpoint(method: str, target: str) -> Endpoint | None:
-    """Return the endpoint that a request is for, or None."""
+def find_endpoint(method: str, target: str, *, below: bool = False) -> Endpoint | None:
+    """Return the endpoint that a request is for, or None. below: whether it may lie below any path, as at its provider."""
     path, _, query = target.partition("?")
+    if below:
+        path = next((f"/v1{end}" for ends in _PATHS.values() for end in ends if path.endswith(end)), path)
     for dialect, paths in _PATHS.items():
         if method == "POST" and path.startswith("/v1/") and path[3:] in paths:
             return Endpoint(dialect, path[3:], query if query in _QUERIES else "")

@@ -15,7 +15,7 @@ from hermes_iso.broker.egress.door import LocalExchange
 from hermes_iso.broker.model_host.answering import Answers
 from hermes_iso.broker.model_host.asking import BadBodyError, read_question
 from hermes_iso.broker.model_host.endpoints import Endpoint, dialect_of, find_endpoint, passed_back, served_paths
-from hermes_iso.broker.model_host.menu import Menu
+from hermes_iso.broker.model_host.menu import Offer
 from hermes_iso.broker.model_host.replies import Reply
 from hermes_iso.broker.model_host.upstream import Errand, RefusalError, Sender
 from hermes_iso.errors import ModelError
@@ -40,7 +40,7 @@ class ModelHost:
         self,
         sender: Sender,
         *,
-        menu: Menu,
+        menu: Offer,
         answers: Answers,
         deadline: float,
         key: str = "",
@@ -53,11 +53,16 @@ class ModelHost:
         self._answers = answers
         self._deadline = deadline
 
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Further names that it answers to."""
+        return self._menu.hosts
+
     async def serve(self, exchange: LocalExchange) -> None:
         """Answer one request. Raises NoWayError when an answer that has begun can't be brought to its end."""
         method, target = exchange.request.method.decode("ascii"), exchange.request.target.decode("ascii")
         target = "/" + target.partition("://")[2].partition("/")[2] if "://" in target else target
-        endpoint = find_endpoint(method, target)
+        endpoint = find_endpoint(method, target, below=bool(self._menu.hosts))
         if endpoint is None:
             await self._serve_lists(Reply(exchange, "OpenAI"), method, target)
             return
@@ -78,14 +83,17 @@ class ModelHost:
     async def _answer(self, reply: Reply, exchange: LocalExchange, endpoint: Endpoint) -> None:
         """Read the question and have it answered."""
         headers = _headers(exchange)
-        if self._key and self._key not in (headers.get("x-api-key"), headers.get("authorization", "").removeprefix("Bearer ")):
+        key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        if self._key and key != self._key and not self._menu.knows(key):
             raise BadBodyError(_NOT_FOR_PROGRAMS, HTTPStatus.FORBIDDEN)
-        question = read_question(await _read_body(exchange, headers), self._menu.models, self._menu.refused)
+        question = read_question(await _read_body(exchange, headers), self._menu.models_for(key), self._menu.refused)
         if not endpoint.serves(question.settings):
             dialect, model = dialect_of(question.settings), question.settings.model
             there = served_paths({model: question.settings})
             raise BadBodyError(f"The model {model} speaks {dialect}'s dialect and is not here: there are {there}.", 404)
-        await self._answers.give(reply, Errand(self._sender, endpoint, question, headers, self._deadline))
+        await self._answers.give(
+            reply, Errand(self._menu.sender(self._sender, question.settings), endpoint, question, headers, self._deadline)
+        )
 
     async def _serve_lists(self, reply: Reply, method: str, target: str) -> None:
         """Answer what is about the models themselves, and what there is nothing at."""

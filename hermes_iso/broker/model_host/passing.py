@@ -25,7 +25,7 @@ class LeakError(CutError):
 async def pass_on(reply: Reply, answering: Answering, charges: Sequence[Charge]) -> None:
     """Pass an answer on. Raises CutError when it can't be brought to its end: LeakError when it held the key."""
     settings = answering.settings
-    patterns = spellings(filter(None, (settings.api_key, *settings.headers.values())))
+    patterns = spellings(filter(None, (settings.api_key, *settings.spare_keys, *settings.headers.values())))
     headers = passed_back(answering.headers)
     if any(pattern in value for pattern in patterns for _, value in headers):
         raise LeakError("The provider's answer held the gateway's key: it was not passed on.", refused=True)

@@ -8,9 +8,10 @@ import trio
 
 from hermes_iso.api.body import BODY_LIMIT, BODY_TIMEOUT, read_body
 from hermes_iso.api.errors import TURN_STATUS, ApiError, ClientGoneError
-from hermes_iso.api.server import bind, serve_api
+from hermes_iso.api.server import serve_api
 from hermes_iso.config.schema import ApiSettings
 from hermes_iso.errors import UsageError
+from hermes_iso.listening import bind
 from hermes_iso.strict_json import VALUE_LIMIT
 from tests.support.http import send_raw, serving
 from tests.support.line import CODER_KEY, KEY, make_config

@@ -24,7 +24,7 @@ def interpreter(where: Path, *lines: str) -> Path:
 
 
 def test_an_agent_whose_interpreter_fits_is_served(tmp_path: Path) -> None:
-    """Its sandbox has the interpreter, Hermes' tools, its persona and the one model, which is the gateway's."""
+    """Its sandbox has the interpreter, Hermes' tools, its persona and its own names at the top of /hermes."""
     config = load(tmp_path / "home", CONFIGURED.replace("PYTHON", str(interpreter(tmp_path, "3.13", "0.19.0"))))
     coder = config.agents["coder"]
     assert coder.offered == tuple(HERMES_TOOLS)
@@ -33,7 +33,7 @@ def test_an_agent_whose_interpreter_fits_is_served(tmp_path: Path) -> None:
     files = {file.target: file.content.decode() for file in confinement.files}
     assert (confinement.engine, confinement.python) == ("hermes", str(tmp_path / "python"))
     assert files[SOUL] == "You code."
-    assert '"base_url": "http://model.local/v1"' in files[CONFIG]
+    assert "_config_version: 33" in files[CONFIG]
     assert ("/hermes/state.db", ".agent/state.db") in confinement.symlinks
     assert config.agents["main"].confinement().engine == ""
 

@@ -186,6 +186,20 @@ def test_a_program_with_the_state_open_refuses_both_ways(home):
     adopt(home)
 
 
+def test_a_live_gateway_of_hermes_refuses_both_ways_and_is_named(home):
+    """The sentence says how to stop it; nothing is changed."""
+    argv = ["hermes", "-c", "echo; read _", "gateway", "run"]
+    with subprocess.Popen(argv, executable="/bin/sh", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        (home / "profiles/coder/gateway.pid").write_text(json.dumps({"pid": process.pid}))
+        before = tree(home).keys()
+        with pytest.raises(UsageError, match="stop it with: hermes -p coder gateway stop"):
+            adopt(home)
+        assert tree(home).keys() == before
+        process.stdin.close()
+    adopt(home)
+
+
 def test_undo_without_adoption_says_so(home):
     """Nothing to undo is a sentence."""
     with pytest.raises(UsageError, match="nothing to undo"):

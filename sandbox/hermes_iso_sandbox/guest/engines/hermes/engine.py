@@ -18,7 +18,9 @@ from typing import Any
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.engines import TurnFault
 from hermes_iso_sandbox.guest.engines.hermes import history
+from hermes_iso_sandbox.guest.engines.hermes.asking import Asking
 from hermes_iso_sandbox.guest.engines.hermes.making import Maker
+from hermes_iso_sandbox.guest.engines.hermes.shortcuts import nobody_to_ask
 from hermes_iso_sandbox.guest.engines.hermes.showing import Showing
 from hermes_iso_sandbox.guest.engines.hermes.state import check_writable, make_room
 from hermes_iso_sandbox.guest.engines.hermes.talk import Talk
@@ -35,7 +37,7 @@ class HermesEngine:
         self._settings: dict[str, Any] = json.loads(settings)
         self._maker: Maker | None = None
         os.environ["TERMINAL_CWD"] = os.getcwd()
-        with contextlib.suppress(Exception):  # it is tried again, and told, when there is somebody to tell
+        with contextlib.suppress(Exception), nobody_to_ask():  # it is tried again, and told, when somebody is there
             self._maker = self._make_ready()
         _pause_logging()
         os.environ.update(proxies)
@@ -68,6 +70,7 @@ def _converse(maker: Maker, request: wire.TurnRequest, talk: Talk) -> wire.TurnD
         session_id, messages = history.begin(database, session_id, messages)
     agent = maker.fitted(request, session_id, talk)
     showing = Showing(talk, agent)
+    Asking(talk, request.session_key).attach(agent)
     talk.listen(agent.interrupt, showing.told)
     done = showing.done(agent.run_conversation(request.text, conversation_history=messages, task_id=session_id))
     if stored:

@@ -12,15 +12,12 @@ from hermes_iso_sandbox.guest.engines.hermes.talk import Talk
 from hermes_iso_sandbox.wire import TurnRequest
 
 JsonObject = dict[str, Any]
-URLS = {"anthropic_messages": "http://model.local"}
-"""The model host of the turn's door, as each kind of client wants it."""
-URL = "http://model.local/v1"
 PLATFORM = "api_server"
 """What a waiting process is made ready for; the tools of other platforms are looked up when their turn is there."""
 PLATFORMS = {"console": "cli", "agent": "api_server"}
 """Platforms that Hermes calls otherwise, or does not have."""
-KEY = "none-yet"
-"""Stands for the turn's key, by which the model host knows this engine from other programs in the sandbox."""
+ASKED = ("provider", "base_url", "api_key", "api_mode", "model")
+"""What of the settings, and of a turn's facts, says which model is asked and where."""
 
 
 class Maker:
@@ -31,14 +28,13 @@ class Maker:
         self._config: JsonObject = import_module("hermes_cli.config").load_config()
         load_plugins(self._config)
         self.database: Any = import_module("hermes_state").SessionDB()
-        self._usual = self._make(settings["model"], settings["api_mode"])
+        self._usual = self._make(settings)
 
     def fitted(self, request: TurnRequest, session_id: str, talk: Talk) -> Any:
         """Return the agent of this turn: the one that waits, or another where the session has a model of its own."""
         facts = request.facts
-        wanted = facts["model"], facts["api_mode"]
-        usual = wanted == (self._settings["model"], self._settings["api_mode"])
-        agent = self._usual if usual else self._make(*wanted)
+        usual = all(facts[name] == self._settings[name] for name in ASKED)
+        agent = self._usual if usual else self._make(facts)
         agent._gateway_session_key = request.session_key
         agent.ephemeral_system_prompt = "\n\n".join(filter(None, (facts.get("persona"), request.instructions))) or None
         if effort := facts.get("reasoning"):
@@ -49,14 +45,11 @@ class Maker:
         keep_beyond_turn(talk)
         return agent
 
-    def _make(self, model: str, api_mode: str) -> Any:
+    def _make(self, asked: JsonObject) -> Any:
         """Return an AIAgent for a model with all tools of the usual platform, for no session yet."""
         agent = import_module("run_agent").AIAgent(
-            base_url=URLS.get(api_mode, URL),
-            api_key=KEY,
-            provider="custom",
-            api_mode=api_mode,
-            model=model,
+            **{name: asked[name] for name in ASKED},
+            fallback_model=import_module("hermes_cli.fallback_config").get_fallback_chain(self._config),
             max_iterations=self._settings["max_iterations"],
             quiet_mode=True,
             platform=PLATFORM,

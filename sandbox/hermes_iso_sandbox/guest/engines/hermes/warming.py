@@ -18,6 +18,8 @@ from collections import deque
 from importlib import import_module
 from typing import Any
 
+from hermes_iso_sandbox.guest.engines.hermes import shortcuts
+
 HOME = "/hermes"
 ENVIRONMENT = {
     "HERMES_HOME": HOME,
@@ -73,6 +75,7 @@ def warm_up() -> None:
         with contextlib.suppress(ImportError):
             import_module(name)
     _keep_certificates()
+    shortcuts.install()
     held = _globals()
     os.chdir("/workspace")
     contextvars.copy_context().run(_take_turn)
