@@ -156,7 +156,7 @@ class Agent:
     @property
     def needs(self) -> Needs:
         """What the agent's own grant needs of its sandbox, over all platforms."""
-        return needs_of(self.policy.grant(self.tools))
+        return needs_of(self.policy.grant(self.tools), self.tools)
 
     @property
     def has_door(self) -> bool:
@@ -183,4 +183,4 @@ class Agent:
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""
-        return narrowing(self.needs, needs_of(granted), self.profile.workplaces)
+        return narrowing(self.needs, needs_of(granted, self.tools), self.profile.workplaces)
