@@ -51,7 +51,8 @@ class Inbound:
     turn_id: the turn's id, where the caller had to tell it before the turn; None lets the gateway make one.
     via: the agents through whose turns a message of platform `agent` came, the first one first; empty for all others.
     attachments: files that came with it.
-    clock: a clock began it and nobody waits: messages of people go first.
+    clock: a clock began it and nobody waits: messages of people go first, and no text of it is a command.
+    model, denied_tools: what a job says of the session that it begins; see `SessionSettings`.
     """
 
     chat: ChatRef
@@ -69,6 +70,8 @@ class Inbound:
     via: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     clock: bool = False
+    model: str = ""
+    denied_tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

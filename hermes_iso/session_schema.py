@@ -68,4 +68,6 @@ _SECOND = f"""
     ) STRICT, WITHOUT ROWID;
     """  # noqa: S608  nothing in it comes from outside
 
-SCHEMA = (_FIRST, _SECOND)
+_THIRD = "ALTER TABLE home_chats ADD COLUMN account_id TEXT NOT NULL DEFAULT '';"
+
+SCHEMA = (_FIRST, _SECOND, _THIRD)

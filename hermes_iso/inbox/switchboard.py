@@ -50,7 +50,7 @@ class Switchboard:
 
     def at_once(self, inbound: Inbound) -> bool:
         """Say whether a message goes at once: a command, or what is said to the turn that runs."""
-        return is_command(inbound.text) or self._urgent(inbound)
+        return (is_command(inbound.text) and not inbound.clock) or self._urgent(inbound)
 
 
 def is_command(text: str) -> bool:
