@@ -103,6 +103,7 @@ class Agent:
     max_concurrent: how many of its turns may run at a time; None: as many as the gateway has places.
     resume: whether a turn that had called a tool when the gateway ended is run again, or its chat told.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    ask_timeout: seconds that a turn waits for a person; they do not count for the other.
     fallbacks: who answers, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
@@ -119,6 +120,7 @@ class Agent:
     engine: Engine = "native"
     hermes: HermesAgent | None = None
     turn_timeout: float = 600.0
+    ask_timeout: float = 900.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
     fallbacks: tuple[ModelSettings, ...] = ()

@@ -79,7 +79,7 @@ class Gateway:
         self._controls = controls
         self._reloader = Reloader(services, self._generations)
         self._post = PostOffice(self)
-        self.front = Front(self, services)
+        self.front = Front(self, services, urgent=services.asks.waits_for)
         self.started = time.time()
         self._draining = False
         self._handling = 0
@@ -129,6 +129,7 @@ class Gateway:
                 relay=relay,
                 log=log,
                 people=records.people,
+                asks=services.asks,
             )
             reply = await take_command(inbound, route, config, desk)
             if isinstance(reply, str):
@@ -204,6 +205,7 @@ class Gateway:
     async def drain(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Take no new turns, wait for those that run, then end what is left. May be called again with less patience."""
         self._draining = True
+        self._services.asks.close()
         self.front.close()
         if self._handling:
             with trio.move_on_after(timeout):

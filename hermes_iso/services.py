@@ -11,6 +11,7 @@ import trio
 
 from hermes_iso.adapter import Chats
 from hermes_iso.agents import Agent
+from hermes_iso.asks import Asks
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
@@ -45,6 +46,7 @@ class Services:
     pool: SandboxPool
     runner: TurnRunner
     background: trio.Nursery
+    asks: Asks
     hooks: Hooks = field(default_factory=Hooks)
     doors: Doors | None = None
     chats: Chats = NO_CHATS
@@ -75,7 +77,10 @@ async def open_services(config: Config, pool: Pool | None = None, outside: Outsi
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()), hermes.ready)
-        more = MoreBrokers(records.sessions)
+        asks = Asks(records.sessions)
+        more = MoreBrokers(records.sessions, asks)
         runner = TurnRunner(pool, models, hooks=hooks, more=more, doors=doors.beside, prepare=hermes.prepared)
         chats, slots = ServedChats(config), Slots(config.max_concurrent)
-        yield Services(records, pool, runner, background, hooks, doors, chats, served_chats=chats, slots=slots, hermes=hermes)
+        yield Services(
+            records, pool, runner, background, asks, hooks, doors, chats, served_chats=chats, slots=slots, hermes=hermes
+        )

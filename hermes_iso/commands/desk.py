@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hermes_iso.adapter import Relay
 from hermes_iso.admission import Admission
+from hermes_iso.asks import Asks
 from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.journal import TurnLog
 from hermes_iso.messages import Inbound
@@ -29,6 +30,7 @@ class Desk:
     relay: Relay
     log: TurnLog
     people: Admission
+    asks: Asks
 
     @staticmethod
     def of(
@@ -41,10 +43,11 @@ class Desk:
         relay: Relay,
         log: TurnLog,
         people: Admission,
+        asks: Asks,
     ) -> Desk:
         """Return the desk for a message."""
         book = SessionBook(sessions, route.agent, chat_key(inbound, route), inbound.session_id)
-        return Desk(log.turn_id, route, book, sessions, runner, hooks, relay, log, people)
+        return Desk(log.turn_id, route, book, sessions, runner, hooks, relay, log, people, asks)
 
     def alone(self) -> AbstractContextManager[None]:
         """Hold the chat's one place, so that no turn changes its session meanwhile. Raises TurnError(busy)."""

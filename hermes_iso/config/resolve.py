@@ -53,6 +53,7 @@ class AgentMaker:
             max_concurrent=source.overlay.max_concurrent,
             resume=source.overlay.resume,
             turn_timeout=sandbox.turn_timeout,
+            ask_timeout=source.overlay.ask_timeout,
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
             fallbacks=() if hermes else choose_fallbacks(source, self.root, names=names, problems=self.problems),

@@ -183,9 +183,9 @@ def test_what_is_not_served_is_a_warning(home):
             "webhook.platform: must be webhook or a platform that has no adapter here",
         ),
         (
-            "webhook: {enabled: true, secret: 0123456789abcdef, callback_urls: ['file:///x']}",
+            "webhook: {enabled: true, secret: 0123456789abcdef, callback_urls: ['ftp://x']}",
             {},
-            "webhook.callback_urls: 'file:///x' is no http or https URL",
+            "webhook.callback_urls: 'ftp://x' is no http or https URL",
         ),
     ],
 )

@@ -18,6 +18,7 @@ from typing import Any
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.engines import TurnFault
 from hermes_iso_sandbox.guest.engines.hermes import history
+from hermes_iso_sandbox.guest.engines.hermes.asking import Asking
 from hermes_iso_sandbox.guest.engines.hermes.background import keep_beyond_turn
 from hermes_iso_sandbox.guest.engines.hermes.extensions import load_plugins, start_servers
 from hermes_iso_sandbox.guest.engines.hermes.grants import enforce
@@ -72,6 +73,7 @@ class HermesEngine:
             self._fit(request, session_id)
             keep_beyond_turn(talk)
             showing = Showing(talk, self._agent)
+            Asking(talk, request.session_key).attach(self._agent)
             talk.listen(self._agent.interrupt, showing.told)
             result = self._agent.run_conversation(request.text, conversation_history=messages, task_id=session_id)
             done = showing.done(result)
