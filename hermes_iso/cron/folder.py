@@ -35,6 +35,7 @@ LOCK_TRIES, LOCK_PAUSE = 5, 0.02
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 Records = list[Any]
+Change = Callable[[Records], Records]
 Stamp = tuple[int, int, int, int]
 """What tells a version of a file from the next one."""
 
@@ -64,7 +65,7 @@ def read_records(profile: Profile) -> Records:
         raise JobsFileError(_why(error)) from error
 
 
-def change_records(profile: Profile, change: Callable[[Records], Records]) -> None:
+def change_records(profile: Profile, change: Change) -> None:
     """Put other records in the place of an agent's jobs. Raises JobsFileError; then nothing has changed."""
     try:
         with _folder(profile) as folder, _locked(folder):

@@ -96,7 +96,9 @@ def targets_of(record: Mapping[str, Any]) -> tuple[str, ...]:
 def texts_of(record: Mapping[str, Any], *names: str) -> tuple[str, ...]:
     """Return the texts under some names of a record, each a text or a list of them."""
     values = [each for name in names for each in _as_list(record.get(name))]
-    return tuple(dict.fromkeys(clean_text(each.strip()[:200]) for each in values if isinstance(each, str) and each.strip()))[:50]
+    return tuple(dict.fromkeys(clean_text(each.strip()[:200]) for each in values if isinstance(each, str) and each.strip()))[
+        :50
+    ]
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -107,13 +109,13 @@ def _left(record: Mapping[str, Any]) -> int | None:
     """Return how often a job may still run."""
     repeat = record.get("repeat")
     times, completed = (repeat.get("times"), repeat.get("completed")) if isinstance(repeat, dict) else (repeat, 0)
-    if not _is_count(times) or times <= 0:
-        return None
-    return max(0, int(times) - (int(completed) if _is_count(completed) else 0))
+    wanted = count_of(times)
+    return max(0, wanted - count_of(completed)) if wanted else None
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def count_of(value: Any) -> int:
+    """Return a whole number of a record, 0 for what is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:

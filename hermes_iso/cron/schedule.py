@@ -1,7 +1,7 @@
 """Schedule: when a job runs, as Hermes writes it: once at a time, every so many minutes, or by a cron expression.
 
-A cron expression means the agent's own clock on the wall. So it is counted in the agent's time zone with its changes to and from
-summer time, and never with an offset that was right on the day on which a time was written down.
+A cron expression means the agent's own clock on the wall. So it is counted in the agent's time zone, with its changes to and
+from summer time, and never with an offset that was right on the day on which a time was written down.
 """
 
 from __future__ import annotations

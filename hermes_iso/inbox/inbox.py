@@ -29,7 +29,7 @@ from hermes_iso.inbox.lanes import Lanes
 from hermes_iso.inbox.live import Live
 from hermes_iso.inbox.switchboard import Switchboard, is_command
 from hermes_iso.inbox.values import OUTGOING, About, Row
-from hermes_iso.messages import Inbound
+from hermes_iso.messages import Inbound, Outbound
 from hermes_iso.store import Database
 
 DISK_RETRY = 2.0
@@ -75,7 +75,9 @@ class Inbox:
         """Take up what an earlier life left; returns how much that is. Called once, before anything else."""
         left = await self._database.run(rows.open_rows)
         for number, turn_id, lane, text, kind in left:
-            self._add(rows.Taken(number, turn_id, "", repeated=False), lane, at_once=is_command(text), shown=About(kind).asked_for)
+            self._add(
+                rows.Taken(number, turn_id, "", repeated=False), lane, at_once=is_command(text), shown=About(kind).asked_for
+            )
         return len(left)
 
     async def accept(self, inbound: Inbound) -> None:

@@ -59,12 +59,9 @@ class Facts(Protocol):
 
 FilesOf = Callable[[Outbound], Awaitable[tuple[Outbound, Sequence[OutboundFile]]]]
 """Returns an answer as it goes to its chat, and reads the files that go out with it."""
-
 Kinds = Mapping[str, Callable[[Row], AbstractAsyncContextManager[Answering]]]
 """Opens the answers to messages of some kinds of their own, which go elsewhere than to the chat that they came from."""
 NO_KINDS: Kinds = MappingProxyType({})
-
-
 
 
 class Runner:
