@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support.gateways import Running, running_gateway, write_hermes_home
-from tests.support.hermes import PYTHON, WITH_HERMES, engine_keys
+from tests.support.hermes import engine_keys
+from tests.support.hermes_package import HERMES_PYTHON, needs_hermes
 from tests.support.model_program import model_program
 
-pytestmark = WITH_HERMES
+pytestmark = needs_hermes
 TEXTS = ("hello there", 'CALL terminal {"command": "echo one; echo two"}', "and the end")
 
 
@@ -47,7 +48,7 @@ def test_the_same_conversation_is_the_same_in_state_db(gateway: Running, home: P
     """Through Hermes' own command line and through the gateway, every column of every message is equal."""
     profile = home / "profiles" / "alice"
     own = shutil.copytree(profile, tmp_path / "own", ignore=shutil.ignore_patterns(".agent"))
-    hermes, session = PYTHON.with_name("hermes"), ""
+    hermes, session = HERMES_PYTHON.with_name("hermes"), ""
     env = {"HERMES_HOME": str(own), "HOME": str(own), "PATH": os.environ["PATH"]}
     for text in TEXTS:
         argv = [str(hermes), "chat", "-Q", "-q", text, *(["--resume", session] if session else [])]
