@@ -43,6 +43,7 @@ def rows(database: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in ("id", "session_id", "timestamp")} for row in found]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.long  # Hermes' own command takes seconds to start, and it is started for each message
 def test_the_same_conversation_is_the_same_in_state_db(gateway: Running, home: Path, tmp_path: Path) -> None:
     """Through Hermes' own command line and through the gateway, every column of every message is equal."""
