@@ -10,7 +10,7 @@ import random
 import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -20,6 +20,7 @@ import trio
 
 from hermes_iso.adapter import Answering, ChatAccount, ChatAdapter, DeliveryNotes, Intake
 from hermes_iso.chat_adapters import find_adapters
+from hermes_iso.commands.registry import COMMANDS
 from hermes_iso.config.schema import Config
 from hermes_iso.doorways import Doorways
 from hermes_iso.errors import AdapterError, AttachmentError, DeliveryError, DrainingError
@@ -29,6 +30,8 @@ from hermes_iso.profiles import Profile
 
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
 """Seconds until an adapter that ended is started again: at first, and at most."""
+MENU = tuple((command.name, command.summary) for command in COMMANDS)
+"""The commands that platforms show to their users."""
 STEADY_SECONDS = 60.0
 """Seconds after which an adapter that served is taken for a sound one again."""
 
@@ -140,7 +143,7 @@ class ServedChats:
                 f"The adapter for {account.platform} can't be imported ({error}): pip install 'hermes-iso[{account.platform}]'."
             )
             raise AdapterError(text, after=LAST_PAUSE, failed=True) from error
-        adapter: ChatAdapter = make(account)
+        adapter: ChatAdapter = make(replace(account, settings={**account.settings, "commands": MENU}))
         return adapter
 
     def answering(self, chat: ChatRef, *, reply_to: str | None, notes: DeliveryNotes) -> AbstractAsyncContextManager[Answering]:

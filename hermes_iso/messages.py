@@ -52,6 +52,7 @@ class Inbound:
     via: the agents through whose turns a message of platform `agent` came, the first one first; empty for all others.
     attachments: files that came with it.
     clock: a clock began it and nobody waits: messages of people go first.
+    roles: those that the sender has in the server of the chat, as the platform's own ids.
     """
 
     chat: ChatRef
@@ -69,6 +70,7 @@ class Inbound:
     via: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     clock: bool = False
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
