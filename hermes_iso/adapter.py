@@ -122,7 +122,10 @@ class Answering(Protocol):
     """One answer on its way to its chat."""
 
     async def show(self, progress: Progress) -> None:
-        """Show something of the running turn. A platform that can't, or not that often, shows less; failures are its own."""
+        """Show something of the running turn. A platform that can't, or not that often, shows less; failures are its own.
+
+        A question (`Progress` of kind question) must be shown when this returns. Raises DeliveryError when it can't be.
+        """
 
     async def finish(self, outbound: Outbound, files: Sequence[OutboundFile]) -> str:
         """Bring the whole answer to the chat, editing what is there already; return the id of its last message.

@@ -159,6 +159,7 @@ async def _chat(gateway: AdminLine, request: dict[str, Any], send: Send) -> None
         text=_text(request, "text"),
         platform_id=secrets.token_hex(8),
         agent=None if agent is None else _text(request, "agent"),
+        answerable=request.get("answerable") is not False,
     )
 
     async def deliver(outbound: Outbound) -> Receipt:
@@ -200,13 +201,20 @@ class AdminClient:
         self._directory = directory
 
     async def chat(
-        self, text: str, *, agent: str | None, session: str, relay: Callable[[Progress], Awaitable[None]]
+        self,
+        text: str,
+        *,
+        agent: str | None,
+        session: str,
+        relay: Callable[[Progress], Awaitable[None]],
+        answerable: bool = True,
     ) -> Outbound:
         """Send a message of the console and return its answer. Cancelling ends the turn.
 
         Raises what Gateway.handle raises, UsageError when the gateway is gone.
         """
-        answer = await self._ask({"op": "chat", "agent": agent, "text": text, "session": session}, (), relay)
+        request = {"op": "chat", "agent": agent, "text": text, "session": session, "answerable": answerable}
+        answer = await self._ask(request, (), relay)
         value = answer["outbound"]
         chat, usage = ChatRef(**value.pop("chat")), Usage(**value.pop("usage"))
         return Outbound(chat=chat, usage=usage, **value)

@@ -16,6 +16,7 @@ from hermes_iso.profiles import Profile
 from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
 from hermes_iso_sandbox import Confinement, Narrowing
 
+BusyMode = Literal["queue", "steer", "interrupt"]
 ApiMode = Literal["chat_completions", "anthropic_messages", "offline"]
 """How a provider is spoken to; `offline` is the built-in model, which is not spoken to at all."""
 
@@ -102,7 +103,9 @@ class Agent:
     egress: which hosts its turns may reach; without any it needs no door.
     max_concurrent: how many of its turns may run at a time; None: as many as the gateway has places.
     resume: whether a turn that had called a tool when the gateway ended is run again, or its chat told.
+    busy_input_mode: what becomes of a message that comes while a turn of its session runs.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
+    ask_timeout: seconds that a turn waits for a person; they do not count for the other.
     fallbacks: who answers, in this order, when `model` does not.
     models: what programs in the sandbox may ask at the model host beside those; None: they have none.
     admins: who may see and do more with it than others, as PLATFORM:USER; `*` is every user of the platform.
@@ -119,6 +122,7 @@ class Agent:
     engine: Engine = "native"
     hermes: HermesAgent | None = None
     turn_timeout: float = 600.0
+    ask_timeout: float = 900.0
     background_timeout: float = 3600.0
     max_iterations: int = 90
     fallbacks: tuple[ModelSettings, ...] = ()
@@ -132,6 +136,7 @@ class Agent:
     egress: EgressRules = field(default_factory=EgressRules)
     max_concurrent: int | None = None
     resume: Literal["tell", "rerun"] = "tell"
+    busy_input_mode: BusyMode = "queue"
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""
@@ -151,7 +156,7 @@ class Agent:
     @property
     def needs(self) -> Needs:
         """What the agent's own grant needs of its sandbox, over all platforms."""
-        return needs_of(self.policy.grant(self.tools))
+        return needs_of(self.policy.grant(self.tools), self.tools)
 
     @property
     def has_door(self) -> bool:
@@ -178,4 +183,4 @@ class Agent:
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""
-        return narrowing(self.needs, needs_of(granted), self.profile.workplaces)
+        return narrowing(self.needs, needs_of(granted, self.tools), self.profile.workplaces)

@@ -60,7 +60,7 @@ class Doors:
             door.swap(self._rules(door.agent))
 
     @asynccontextmanager
-    async def beside(self, work: Work, lease: LeaseLike, *, models: ModelDoor, deadline: float) -> AsyncIterator[None]:
+    async def beside(self, work: Work, lease: LeaseLike, *, models: ModelDoor) -> AsyncIterator[None]:
         """Serve a turn's door while the body runs; a turn that is granted nothing that could use it finds it closed."""
         listener = await lease.take_door()
         if listener is None:
@@ -73,7 +73,7 @@ class Doors:
         async with Background() as nursery:
             offers = await self._hermes.offers(work.agent)
             equip = partial(equip_for_turn, work=work, models=models, sender=self._sender, offers=offers)
-            nursery.start_soon(self._serve, work.agent.id, listener, deadline, work.log, equip)
+            nursery.start_soon(self._serve, work.agent.id, listener, work.log, equip)
             yield
 
     async def serve_process(self, confinement: Confinement, listener: socket.socket) -> None:
@@ -84,15 +84,15 @@ class Doors:
         def equip(door: Door) -> None:
             equip_for_process(door, self._config.agents.get(confinement.name), self._sender, log)
 
-        await self._serve(confinement.name, listener, math.inf, log, equip)
+        await self._serve(confinement.name, listener, log, equip)
 
     def _rules(self, agent: str) -> EgressRules:
         """Return what an agent may reach now: nothing when it is not served any more."""
         found = self._config.agents.get(agent)
         return found.egress if found else EgressRules()
 
-    async def _serve(self, agent: str, listener: socket.socket, deadline: float, log: TurnLog, equip: Equip) -> None:
-        """Serve a door until its deadline or until cancelled; what went through it is in the journal when this returns."""
+    async def _serve(self, agent: str, listener: socket.socket, log: TurnLog, equip: Equip) -> None:
+        """Serve a door until cancelled; what went through it is in the journal when this returns."""
         send, receive = trio.open_memory_channel[dict[str, Any]](math.inf)  # a door has at most `DoorLimits.total` records
         door = Door(
             agent=agent,
@@ -100,7 +100,6 @@ class Doors:
             rules=self._rules(agent),
             record=send.send_nowait,
             dialer=Dialer(self._config.resolve, self._lookup or SystemLookup()),
-            deadline=deadline,
         )
         equip(door)
         self._open[door] = equip

@@ -23,7 +23,7 @@ async def exchange(work: Work, lease: LeaseLike, *, door: ModelDoor, brokers: Ma
     However it ends, the turns that it delegated end first; and what a delegated turn left in the background ends with it.
     """
     granted = frozenset(tool.name for tool in work.tools)
-    processes = ProcessBroker(lease.processes, granted=granted, env=work.process_environment(), deadline=leash.scope.deadline)
+    processes = ProcessBroker(lease.processes, granted=granted, env=work.process_environment(), scope=leash.scope)
     try:
         async with Background() as nursery:
             nursery.start_soon(leash.pass_on_interrupt, lease)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import socket
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, Protocol, TypeAlias
 
 import structlog
@@ -65,6 +65,8 @@ class Leash:
         self.waits = False
         self._patience = patience
         self._deadline = self.scope.deadline
+        self._pauses = 0
+        self._left = 0.0
 
     def wait_for_place(self) -> None:
         """Let patience count until there is a turn process."""
@@ -76,6 +78,20 @@ class Leash:
         """Let the timeout alone count from now on."""
         self.waits, self.leased = False, True
         self.scope.deadline = self._deadline
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let no time count while the body runs; may be entered several times at once. An interrupt's grace counts."""
+        self._pauses += 1
+        if self._pauses == 1:
+            self._left = self.scope.deadline - trio.current_time()
+            self.scope.deadline = self.scope.deadline if self.interrupt.is_set() else math.inf
+        try:
+            yield
+        finally:
+            self._pauses -= 1
+            if not self._pauses:
+                self.scope.deadline = min(self.scope.deadline, trio.current_time() + self._left)
 
     async def pass_on_interrupt(self, lease: LeaseLike) -> None:
         """Wait for an interrupt, tell the guest, and give it a moment to end by itself."""

@@ -51,6 +51,8 @@ class Inbound:
     turn_id: the turn's id, where the caller had to tell it before the turn; None lets the gateway make one.
     via: the agents through whose turns a message of platform `agent` came, the first one first; empty for all others.
     attachments: files that came with it.
+    answerable: whether its sender can be asked something while the turn runs: a question is seen in this chat at once, and the
+        next message in it can be the answer.
     clock: a clock began it and nobody waits: messages of people go first.
     roles: those that the sender has in the server of the chat, as the platform's own ids.
     """
@@ -69,6 +71,7 @@ class Inbound:
     turn_id: str | None = None
     via: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    answerable: bool = True
     clock: bool = False
     roles: tuple[str, ...] = ()
 
@@ -107,7 +110,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Something of a running turn that an adapter may show before the answer: `kind` is text, tool_called or tool_returned."""
+    """Something of a running turn that an adapter may show before the answer: `kind` is text, tool_called or tool_returned.
+
+    One of kind `question` must be shown, and at once: the turn waits for a person's answer. Its `name` is clarify or approval.
+    """
 
     kind: str
     text: str

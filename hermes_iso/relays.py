@@ -24,10 +24,12 @@ def one_at_a_time(relay: Relay) -> Relay:
 
 
 def tools_of_subagent(number: int, relay: Relay) -> Relay:
-    """Return where a subagent's progress goes: the tools that it calls, under its number, and none of its text."""
+    """Return where a subagent's progress goes: the tools that it calls, under its number, its questions, none of its text."""
 
     async def relay_tools(progress: Progress) -> None:
         if progress.kind == "tool_called":
             await relay(replace(progress, text=f"subagent {number}: {progress.text}"))
+        elif progress.kind == "question":
+            await relay(progress)
 
     return relay_tools

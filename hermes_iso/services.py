@@ -11,6 +11,7 @@ import trio
 
 from hermes_iso.adapter import Chats
 from hermes_iso.agents import Agent
+from hermes_iso.asks import Asks
 from hermes_iso.background import Background
 from hermes_iso.broker.models import ModelBroker
 from hermes_iso.broker.more import MoreBrokers
@@ -45,6 +46,7 @@ class Services:
     pool: SandboxPool
     runner: TurnRunner
     background: trio.Nursery
+    asks: Asks
     hooks: Hooks = field(default_factory=Hooks)
     doors: Doors | None = None
     chats: Chats = NO_CHATS
@@ -60,10 +62,12 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(config: Config, pool: Pool | None = None, outside: Outside = MACHINES_OWN) -> AsyncIterator[Services]:
+async def open_services(
+    config: Config, pool: Pool | None = None, outside: Outside = MACHINES_OWN, *, chats: Chats | None = None
+) -> AsyncIterator[Services]:
     """Open records, model broker, pool and hooks, and begin to warm the agents' sandboxes.
 
-    pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
+    pool: another pool than the usual one, not yet entered. chats: where answers go instead. Raises HomeBusyError, UsageError.
     """
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
@@ -75,7 +79,9 @@ async def open_services(config: Config, pool: Pool | None = None, outside: Outsi
         hooks = await stack.enter_async_context(open_hooks(config, pool, records.directory))
         background = await stack.enter_async_context(Background())
         background.start_soon(warm_ahead, pool, tuple(config.agents.values()), hermes.ready)
-        more = MoreBrokers(records.sessions)
+        asks = Asks(records.sessions)
+        more = MoreBrokers(records.sessions, asks)
         runner = TurnRunner(pool, models, hooks=hooks, more=more, doors=doors.beside, prepare=hermes.prepared)
-        chats, slots = ServedChats(config), Slots(config.max_concurrent)
-        yield Services(records, pool, runner, background, hooks, doors, chats, served_chats=chats, slots=slots, hermes=hermes)
+        served, slots = ServedChats(config), Slots(config.max_concurrent)
+        where = (doors, chats or served, served, slots)
+        yield Services(records, pool, runner, background, asks, hooks, *where, hermes=hermes)

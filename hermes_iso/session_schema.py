@@ -1,9 +1,9 @@
-"""The scripts of sessions.db, one per version: chats, the sessions of each, their messages, and an index of the words in them.
+"""The scripts of sessions.db: chats, the sessions of each, their messages, an index of the words in them; and approvals.
 
 A chat is known by `identity`, the JSON text of the tuple of its parts. `scope` is what the chats of one person in one place
 have in common; the empty text has nothing in common with anything. `messages` is followed by triggers, so that nothing can be
 deleted and still be found or counted. The index keeps no text of its own: a row of it is a message's session and number in
-one integer.
+one integer. `approvals` holds what people allowed for longer than once; session 0 stands for all.
 """
 
 from __future__ import annotations
@@ -67,5 +67,10 @@ _SECOND = f"""
         set_by TEXT NOT NULL, set_at REAL NOT NULL
     ) STRICT, WITHOUT ROWID;
     """  # noqa: S608  nothing in it comes from outside
+_THIRD = """
+    CREATE TABLE approvals (
+        session INTEGER NOT NULL, pattern TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (session, pattern)
+    ) STRICT, WITHOUT ROWID;
+    """
 
-SCHEMA = (_FIRST, _SECOND)
+SCHEMA = (_FIRST, _SECOND, _THIRD)

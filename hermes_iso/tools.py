@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hermes_iso.tool_spec import ToolSpec, array, flag, number, struct, text
+from hermes_iso.tool_specs_asking import CLARIFY
 from hermes_iso.tool_specs_delegation import DELEGATE_TASK
 from hermes_iso.tool_specs_messages import SEND_MESSAGE
 from hermes_iso.tool_specs_sessions import SESSION_SEARCH
@@ -192,6 +193,7 @@ TOOLS: Mapping[str, ToolSpec] = {
         _EXECUTE_CODE,
         _MEMORY,
         _TODO,
+        CLARIFY,
         DELEGATE_TASK,
         SESSION_SEARCH,
         SEND_MESSAGE,

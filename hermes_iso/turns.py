@@ -51,10 +51,8 @@ def _none(work: Work) -> Mapping[str, NoReturn]:  # noqa: ARG001  # the form of 
 class ServeDoors(Protocol):
     """Serves the door of a turn; `doors.Doors.beside` does."""
 
-    def __call__(
-        self, work: Work, lease: LeaseLike, *, models: ModelDoor, deadline: float
-    ) -> AbstractAsyncContextManager[None]:
-        """Serve it while the body runs. models: the turn's way to its model. deadline: by trio's clock."""
+    def __call__(self, work: Work, lease: LeaseLike, *, models: ModelDoor) -> AbstractAsyncContextManager[None]:
+        """Serve it while the body runs. models: the turn's way to its model."""
 
 
 @asynccontextmanager
@@ -63,7 +61,6 @@ async def _closed(
     lease: LeaseLike,  # noqa: ARG001
     *,
     models: ModelDoor,  # noqa: ARG001
-    deadline: float,  # noqa: ARG001
 ) -> AsyncIterator[None]:
     """Serve no door."""
     yield
@@ -163,9 +160,9 @@ class TurnRunner:
     async def _run(self, work: Work, leash: Leash, models: Models) -> Outcome:
         """Take a turn to its end."""
         began = trio.current_time()
-        deadline = leash.scope.deadline
+        work = replace(work, clocks=(*work.clocks, leash))
         hooks = ToolHooks(self._hooks, work.turn)
-        door = ModelDoor(models, agent=work.agent, tools=work.tools, deadline=deadline, log=work.log, hooks=hooks)
+        door = ModelDoor(models, agent=work.agent, tools=work.tools, scope=leash.scope, log=work.log, hooks=hooks)
         running = _Running(work, leash, door)
         self._running.add(running)
         outcome = None
@@ -216,7 +213,7 @@ class TurnRunner:
         leash.wait_for_place()
         async with self._pool.lease(confinement, session=work.turn.processes) as lease:
             leash.take_place()
-            async with self._doors(work, lease, models=door, deadline=leash.scope.deadline):
+            async with self._doors(work, lease, models=door):
                 end = await exchange(work, lease, door=door, brokers=brokers, leash=leash)
         return outcome_of(end, usage=door.usage, model_failure=door.failure, told=leash.steering.taken)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -44,6 +46,13 @@ class NoMailbox:
         raise TurnError("not_granted", "Writing to agents is the tool send_message's, which this turn is not granted.")
 
 
+class Clock(Protocol):
+    """Keeps a turn's time; `leases.Leash` is one."""
+
+    def paused(self) -> AbstractContextManager[None]:
+        """Let no time count while the body runs; may be entered several times at once."""
+
+
 NO_MAILBOX = NoMailbox()
 OTHER_TOOLS = "mcp-*"
 """Stands for the tools that no policy knows by their names: a list that grants some tools does not grant them."""
@@ -57,6 +66,7 @@ class Work:
     policy: all layers that decided about the tools. allowance: the subagents that are left to it. depth: 0, or how many turns
     above it delegated. mailbox: takes what it writes to other agents. slot: its place among the turns that run at a time.
     ledger: keeps its steps, the tools that it calls among them. model_key: by what the model host knows an engine of its own.
+    clocks: what keeps its time, and that of the turns above it.
     """
 
     turn: Turn
@@ -70,6 +80,7 @@ class Work:
     mailbox: Broker = NO_MAILBOX
     slot: FreeSlot = FREE_SLOT
     ledger: Ledger = NO_LEDGER
+    clocks: tuple[Clock, ...] = ()
     model_key: str = field(default_factory=partial(secrets.token_hex, 16), repr=False)
 
     @staticmethod
@@ -107,7 +118,8 @@ class Work:
         if not tools:
             yours = ", ".join(tool.name for tool in self.tools)
             raise TurnError("no_tools", f"Nothing that was asked for a subagent is granted to it: ask for others of {yours}.")
-        return Work(turn, agent, tools, relay, self.log.below(turn.turn_id), policy, self.allowance, self.depth + 1)
+        log, deeper = self.log.below(turn.turn_id), self.depth + 1
+        return Work(turn, agent, tools, relay, log, policy, self.allowance, deeper, slot=self.slot, clocks=self.clocks)
 
     @staticmethod
     def without_tools(turn: Turn, agent: Agent, *, relay: Relay, log: TurnLog) -> Work:
@@ -118,6 +130,15 @@ class Work:
     def may_go_out(self) -> bool:
         """Whether it is granted a tool that could use its agent's door."""
         return any(tool.executes for tool in self.tools) or self.agent.engine == "hermes"
+
+    @asynccontextmanager
+    async def waiting_for_person(self) -> AsyncIterator[None]:
+        """Let none of the turn's time count, and give its slot to others, while the body waits for a person."""
+        with ExitStack() as stack:
+            for clock in self.clocks:
+                stack.enter_context(clock.paused())
+            async with self.slot.given_back():
+                yield
 
     def request(self) -> wire.TurnRequest:
         """Return what the guest is told: plain data, no secret."""

@@ -18,10 +18,10 @@ PACKAGES = {
 FILE_LIMIT, GUEST_FILE_LIMIT, FUNCTION_LIMIT, P90_FUNCTION = 400, 250, 60, 28
 FAN_OUT = {  # those that only wire
     "hermes_iso.gateway": 18,
-    "hermes_iso.chats": 9,
     "hermes_iso.hermes.view": 9,
-    "hermes_iso_sandbox.guest.engines.hermes.engine": 10,
-    "hermes_iso.commands.desk": 9,
+    "hermes_iso_sandbox.guest.engines.hermes.engine": 12,
+    "hermes_iso.commands.desk": 10,
+    "hermes_iso.commands.line": 9,
     "hermes_iso.config.build": 17,
     "hermes_iso.config.load": 9,
     "hermes_iso.config.egress": 9,

@@ -21,6 +21,7 @@ from hermes_iso.messages import ChatRef, Inbound, Outbound, Progress, Receipt
 
 PLATFORM = "console"
 _QUIT = "/quit"
+_NO_ANSWER = "/deny"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -123,6 +124,7 @@ class ConsoleAdapter:
         self._streams = self._terminal.interactive and question is None
         self._shown = ""
         self._typed: list[str | None] = []
+        self._asked = trio.Event()
 
     async def serve_adapter(self, line: Line, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until the person ends the chat (end of input or /quit) or the one question is answered.
@@ -137,7 +139,7 @@ class ConsoleAdapter:
                 await self._converse(line, interrupts)
         else:
             while (text := await self._terminal.read_line("")) is not None and text.strip() != _QUIT:
-                await self._ask_safely(line, text)
+                await self._ask_and_answer(line, text)
 
     async def _converse(self, line: Line, interrupts: AsyncIterator[int]) -> None:
         """Take turns with a person; an interrupt ends the running turn, and between turns it says how to leave."""
@@ -164,8 +166,23 @@ class ConsoleAdapter:
         """Return what was typed while the last turn ran, else the next line."""
         return self._typed.pop(0) if self._typed else await self._terminal.read_line("> ")
 
+    async def _ask_and_answer(self, line: Line, text: str) -> None:
+        """Ask; the next line of the input answers what the agent asks back, and its end leaves that unanswered."""
+
+        async def answer() -> None:
+            while True:
+                await self._asked.wait()
+                self._asked = trio.Event()
+                said = await self._terminal.read_line("")
+                await self._ask_safely(line, _NO_ANSWER if said is None else said, beside=True)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer)
+            await self._ask_safely(line, text)
+            nursery.cancel_scope.cancel()
+
     async def _ask_and_listen(self, line: Line, text: str) -> None:
-        """Ask, and meanwhile take what is typed: commands are asked beside the turn, all else waits for its end."""
+        """Ask, and meanwhile take what is typed: commands and answers are said beside the turn, all else waits for its end."""
         unanswered = 1
 
         async def ask(text: str, *, beside: bool) -> None:
@@ -179,7 +196,9 @@ class ConsoleAdapter:
             nursery.start_soon(partial(ask, text, beside=False))
             while (lines := await self._terminal.read_ahead()) is not None:
                 for typed in lines:
-                    if typed.lstrip().startswith("/") and typed.strip() != _QUIT:
+                    command = typed.lstrip().startswith("/") and typed.strip() != _QUIT
+                    if command or (self._asked.is_set() and typed.strip()):
+                        self._asked = self._asked if command else trio.Event()
                         unanswered += 1
                         nursery.start_soon(partial(ask, typed, beside=True))
                     else:
@@ -197,15 +216,22 @@ class ConsoleAdapter:
             self._terminal.complain(str(error))
 
     async def _ask(self, line: Line, text: str, *, beside: bool = False) -> None:
-        inbound = Inbound(chat=self._chat, text=text, platform_id=uuid.uuid4().hex, agent=self._agent)
+        inbound = Inbound(
+            chat=self._chat,
+            text=text,
+            platform_id=uuid.uuid4().hex,
+            agent=self._agent,
+            answerable=self._question is None,
+        )
         if beside:
-            await line.handle(inbound, self._deliver_beside, _unseen)
+            await line.handle(inbound, self._deliver_beside, self._relay_beside)
         else:
-            self._shown = ""
+            self._shown, self._asked = "", trio.Event()
             await line.handle(inbound, self._deliver, self._relay)
 
     async def _relay(self, progress: Progress) -> None:
-        """Show a running turn to somebody who watches."""
+        """Show a running turn to somebody who watches, and a question of it to everybody."""
+        await self._relay_beside(progress)
         if not self._streams:
             return
         if progress.kind == "text":
@@ -215,6 +241,14 @@ class ConsoleAdapter:
             start = "\n" if self._shown and not self._shown.endswith("\n") else ""
             self._terminal.write(f"{start}[{progress.name}] {' '.join(progress.text.split())[:100]}\n")
             self._shown = ""
+
+    async def _relay_beside(self, progress: Progress) -> None:
+        """Show nothing of a turn beside the one that is watched but what it asks."""
+        if progress.kind == "question":
+            start = "\n" if self._shown and not self._shown.endswith("\n") else ""
+            self._terminal.write(f"{start}{progress.text}\n")
+            self._shown = ""
+            self._asked.set()
 
     async def _deliver(self, outbound: Outbound) -> Receipt:
         """Show the answer, or what of it was not streamed yet."""
@@ -237,7 +271,3 @@ class ConsoleAdapter:
         else:
             self._terminal.write(start + outbound.text.removesuffix("\n") + "\n")
         return Receipt(outbound, platform_id=f"{PLATFORM}-{outbound.turn_id}")
-
-
-async def _unseen(progress: Progress) -> None:
-    """Show nothing of a turn beside the one that is watched."""

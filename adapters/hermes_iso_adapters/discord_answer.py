@@ -92,10 +92,23 @@ class DiscordAnswer:
     _shown: list[_Shown] = field(default_factory=list)
 
     async def show(self, progress: Progress) -> None:
-        """Take text of the running turn; it is brought to the channel beside this."""
+        """Take text of the running turn, which is brought to the channel beside this; a question is brought at once."""
         if progress.kind == "text":
             self._text += progress.text[: max(0, ANSWER_CHARS - len(self._text))]
             self._grown.set()
+        elif progress.kind == "question":
+            await self._put_question(progress.text)
+
+    async def _put_question(self, question: str) -> None:
+        """Bring a question below what was said so far; what is said after it comes below it. Raises DeliveryError."""
+        async with self._lock:
+            try:
+                await self._bring(pieces_of(self._text))
+                for number, piece in enumerate(pieces_of(question)):
+                    await self._send_once(number, piece, "question")
+            except _ERRORS as error:
+                raise delivery_error(error) from None
+            self._text, self._shown = "", []
 
     async def finish(self, outbound: Outbound, files: Sequence[OutboundFile]) -> str:
         """Bring the whole answer and its files; return the id of its last message. Raises DeliveryError."""
@@ -186,9 +199,9 @@ class DiscordAnswer:
             self._shown[number : number + 1] = [_Shown(message.id, text)]
             await self.notes.note(str(message.id))
 
-    async def _send_once(self, number: int, text: str, **more: Any) -> discord.Message:
+    async def _send_once(self, number: int, text: str, what: str = "", **more: Any) -> discord.Message:
         where = self._messageable(self.channel)
-        nonce = _nonce(self.channel, self.target.reply_to, number, text)
+        nonce = _nonce(self.channel, self.target.reply_to, number, f"{what} {text}")
         reply = self._reply(number)
         return await self._ask(lambda: where.send(text or None, reference=reply, nonce=nonce, **more))
 

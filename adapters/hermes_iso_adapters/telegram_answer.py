@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 from telegram import InputFile, LinkPreviewOptions, Message, ReplyParameters
 from telegram.error import BadRequest, ChatMigrated, TelegramError
 
 from hermes_iso.adapter import DeliveryNotes, OutboundFile
+from hermes_iso.errors import DeliveryError
 from hermes_iso.messages import ChatRef, Outbound, Progress
 from hermes_iso_adapters.telegram_client import LimitedError, TelegramClient
 from hermes_iso_adapters.telegram_text import Piece, pieces_of
@@ -28,6 +30,8 @@ TYPING_SECONDS = 4.5
 MESSAGES = 10
 """Messages of an answer; a longer one comes as a file, after its beginning."""
 ANSWER_CHARS = MESSAGES * 4000
+QUESTION_CHARS = 2000
+"""Characters of a question in one message; each may count twice for Telegram."""
 PHOTO_BYTES = 10 << 20
 _PHOTOS = ("image/png", "image/jpeg", "image/webp")
 _FILE = "file:"
@@ -79,10 +83,33 @@ class TelegramAnswer:
     _shown: list[_Shown] = field(default_factory=list)
 
     async def show(self, progress: Progress) -> None:
-        """Take text of the running turn; it is brought to the chat beside this."""
+        """Take text of the running turn, which is brought to the chat beside this; a question is brought at once."""
         if progress.kind == "text":
             self._text += progress.text[: max(0, ANSWER_CHARS - len(self._text))]
             self._grown.set()
+        elif progress.kind == "question":
+            await self._ask(progress.text)
+
+    async def _ask(self, question: str) -> None:
+        """Bring a question below what was said so far, as it is and without styles; what is said after it comes below it.
+
+        Raises DeliveryError.
+        """
+        async with self._lock:
+            try:
+                await self._bring(pieces_of(self._text), patience=30.0)
+                for start in range(0, len(question), QUESTION_CHARS):
+                    piece = question[start : start + QUESTION_CHARS]
+                    await self._with_new_chat(partial(self._say, piece), 30.0)
+            except TelegramError as error:
+                raise self.client.delivery_error(error) from None
+            self._text, self._shown = "", []
+
+    async def _say(self, text: str) -> None:
+        """Send a text that is no part of the answer."""
+        await self.client.bot.send_message(
+            self.chat_id, text, message_thread_id=self.target.thread, link_preview_options=self._previews
+        )
 
     async def finish(self, outbound: Outbound, files: Sequence[OutboundFile]) -> str:
         """Bring the whole answer and its files; return the id of its last message. Raises DeliveryError."""
@@ -103,6 +130,8 @@ class TelegramAnswer:
                 return await self._send_files(files)
             except TelegramError as error:
                 raise self.client.delivery_error(error) from None
+            except (TypeError, KeyError, ValueError, AttributeError) as error:  # the library, of what it could not read
+                raise DeliveryError(f"Telegram's answer could not be read ({type(error).__name__}).") from error
 
     async def stream(self) -> None:
         """Bring what the turn has said so far, again and again. A request that fails is left to the end of the answer.

@@ -100,8 +100,12 @@ class StreamAnswer:
         self._between = False
 
     async def relay(self, progress: Progress) -> None:
-        """Send text on. A tool ends a segment of text: what follows is set apart from it."""
+        """Send text on, and questions as text. A tool or a question ends a segment: what follows is set apart from it."""
         await self._begin()
+        if progress.kind == "question":
+            await self._chunk({"content": ("\n\n" if self._between or self._segment else "") + progress.text})
+            self._segment, self._between = "", True
+            return
         if progress.kind != "text":
             self._between = self._between or bool(self._segment)
             self._segment = ""

@@ -36,7 +36,7 @@ class ChatCompletions:
         path_agent = self._directory.agent_of_path(caller, scope["path_params"].get("agent"))
         content = await read_body(receive, scope["headers"])
         request = await self._parse(content)
-        asked = Asked(request.text, request.history, request.instructions, request.model)
+        asked = Asked(request.text, request.history, request.instructions, request.model, followed=request.stream)
         inbound = await inbound_of(self._directory, scope, caller, path_agent, asked=asked)
         if not has_key(scope):
             answer = _answer(send, request, head_headers(inbound), created=int(time.time()))

@@ -14,12 +14,16 @@ from hermes_iso.messages import ChatRef, Inbound
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a body asks: the user's text, the messages before it, the caller's system text, and the model's name."""
+    """What a body asks: the user's text, the messages before it, the caller's system text, and the model's name.
+
+    followed: its client sees what the turn shows while it runs, and so a question as well.
+    """
 
     text: str
     history: tuple[Message, ...]
     instructions: str
     model: str
+    followed: bool = False
 
 
 async def inbound_of(directory: Directory, scope: Scope, caller: Caller, path_agent: str | None, *, asked: Asked) -> Inbound:
@@ -45,6 +49,7 @@ async def inbound_of(directory: Directory, scope: Scope, caller: Caller, path_ag
         session_id=session_id,
         process_key=None if named else process_key,
         turn_id=turn_id,
+        answerable=named is not None and asked.followed,
     )
 
 

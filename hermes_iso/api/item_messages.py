@@ -36,7 +36,7 @@ class ItemMessages:
         else:
             request = await trio.to_thread.run_sync(_parse, content)
         history = [*await self._before(scope, caller, path_agent, request), *request.history]
-        asked = Asked(request.text, tuple(history), request.instructions, request.model)
+        asked = Asked(request.text, tuple(history), request.instructions, request.model, followed=kind == "run")
         inbound = await inbound_of(self._directory, scope, caller, path_agent, asked=asked)
         about = {
             "model": request.model,

@@ -66,11 +66,13 @@ class ProcessBroker:
     that was granted neither tool must not reach one, however it asks.
     """
 
-    def __init__(self, processes: ProcessesLike, *, granted: Collection[str], env: Mapping[str, str], deadline: float) -> None:
+    def __init__(
+        self, processes: ProcessesLike, *, granted: Collection[str], env: Mapping[str, str], scope: trio.CancelScope
+    ) -> None:
         self._processes = processes
         self._granted = granted
         self._env = env
-        self._deadline = deadline
+        self._scope = scope
         self._actions: Mapping[str, Callable[[JsonObject], Awaitable[JsonObject]]] = {
             "start": self._start,
             "list": self._list,
@@ -118,7 +120,7 @@ class ProcessBroker:
         timeout = params.get("timeout", math.inf)
         if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout < 0:
             raise TurnError("bad_params", "The timeout of a wait must be a number of seconds.")
-        with trio.move_on_at(min(trio.current_time() + timeout, self._deadline)):
+        with trio.move_on_at(min(trio.current_time() + timeout, self._scope.deadline)):
             await process.wait()
         return {**_with_output(process), "timed_out": process.exit_status is None}
 

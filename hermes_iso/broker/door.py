@@ -40,7 +40,7 @@ class SubagentModels:
 
 
 class ModelDoor:
-    """Answers the broker method `model` for one turn. `deadline` is by trio's clock.
+    """Answers the broker method `model` for one turn, whose end is that of `scope`: it moves when the turn waits for a person.
 
     failure: why the latest call failed; None when it did not. hooks: who may refuse what a model's answer calls for.
     budgets: what a call is charged to, the turn's own first, then those of the turns that delegated it.
@@ -52,7 +52,7 @@ class ModelDoor:
         *,
         agent: Agent,
         tools: tuple[OfferedTool, ...],
-        deadline: float,
+        scope: trio.CancelScope,
         log: TurnLog,
         hooks: ToolHooks,
     ) -> None:
@@ -60,7 +60,7 @@ class ModelDoor:
         self._models = models
         self._agent = agent
         self._tools = tools
-        self._deadline = deadline
+        self._scope = scope
         self._log = log
         self.hooks = hooks
         self._budget = Budget(max_iterations=agent.max_iterations)
@@ -113,6 +113,6 @@ class ModelDoor:
             fallbacks=agent.fallbacks,
             messages=check_messages(params.get("messages")),
             tools=self._tools,
-            deadline=self._deadline,
+            deadline=self._scope.deadline,
             about=OfflineFacts(agent.id, agent.engine, "namespace"),
         )

@@ -178,6 +178,7 @@ class Mailbox:
             instructions=INSTRUCTIONS.format(sender=f"agent {self._sender}"),
             turn_id=secrets.token_hex(12),
             via=self._via,
+            answerable=False,
         )
         with self._office.under_way(self._sender):
             await self._log.add("message_sent", to=target, turn=inbound.turn_id, characters=len(text))

@@ -39,9 +39,15 @@ class RemoteGateway:
         self.exec_command = client.exec_command
 
     async def handle(self, inbound: Inbound, deliver: Callable[[Outbound], Awaitable[Receipt]], relay: Relay) -> Receipt:
-        """Send a message of the console; only its text, agent and chat id travel."""
-        session = inbound.chat.chat_id
-        return await deliver(await self._client.chat(inbound.text, agent=inbound.agent, session=session, relay=relay))
+        """Send a message of the console; only its text, agent and chat id travel, and whether it can be asked back."""
+        outbound = await self._client.chat(
+            inbound.text,
+            agent=inbound.agent,
+            session=inbound.chat.chat_id,
+            relay=relay,
+            answerable=inbound.answerable,
+        )
+        return await deliver(outbound)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hermes_iso.adapter import Relay
 from hermes_iso.admission import Admission
+from hermes_iso.asks import Asks
 from hermes_iso.hooks.hooks import Hooks
 from hermes_iso.journal import TurnLog
 from hermes_iso.messages import Inbound
@@ -29,6 +30,7 @@ class Desk:
     relay: Relay
     log: TurnLog
     people: Admission
+    asks: Asks
 
     @staticmethod
     def of(
@@ -41,10 +43,11 @@ class Desk:
         relay: Relay,
         log: TurnLog,
         people: Admission,
+        asks: Asks,
     ) -> Desk:
         """Return the desk for a message."""
         book = SessionBook(sessions, route.agent, chat_key(inbound, route), inbound.session_id)
-        return Desk(log.turn_id, route, book, sessions, runner, hooks, relay, log, people)
+        return Desk(log.turn_id, route, book, sessions, runner, hooks, relay, log, people, asks)
 
     def alone(self) -> AbstractContextManager[None]:
         """Hold the chat's one place, so that no turn changes its session meanwhile. Raises TurnError(busy)."""
@@ -61,6 +64,10 @@ class Desk:
             [work.turn for work in self.runner.works() if work.agent.id == self.route.agent and not work.depth],
         )
         return [turn for turn in turns if turn.chat == key.identity or chat_key(turn.inbound, turn.route).scope == key.scope]
+
+    def delegates(self, turn: Turn) -> bool:
+        """Say whether subagents work for a turn."""
+        return any(work.depth and work.turn.chat == turn.chat for work in self.runner.works())
 
     def running(self) -> list[Turn]:
         """Return the turn of the chat's session that runs, if one does."""

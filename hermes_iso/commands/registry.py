@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hermes_iso.commands import info, notes, pairing, sessions, settings, turns
+from hermes_iso.commands import answers, info, notes, pairing, sessions, settings, turns
 from hermes_iso.commands.command import Command
 
-_FILES = (info, sessions, turns, settings, notes, pairing)
-COMMANDS: tuple[Command, ...] = tuple(command for file in _FILES for command in file.COMMANDS)
+_FAMILIES = (info, sessions, turns, answers, settings, notes, pairing)
+COMMANDS: tuple[Command, ...] = tuple(command for family in _FAMILIES for command in family.COMMANDS)

@@ -1,4 +1,4 @@
-"""Commands on turns: stop, queue, steer, background, approve, deny."""
+"""Commands on turns: stop, queue, steer, background."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hermes_iso.commands.command import Ask, Call, Command, Reply
 from hermes_iso.session_settings import SessionSettings
 
 _MARK = "bg_"
-_NOTHING_WAITS = "Nothing waits for an answer in this session."
 
 
 async def _stop(call: Call) -> Reply:
@@ -47,13 +46,9 @@ async def _background(call: Call) -> Reply:
     row = await call.desk.book.current() if call.stored else None
     settings = SessionSettings.from_text(row.settings if row else "{}")
     session_id = f"{_MARK}{secrets.token_hex(8)}"
-    inbound = replace(call.inbound, text=call.args, history=(), session_id=session_id, process_key=None)
+    answerable = call.inbound.answerable and not call.inbound.session_id  # whoever named one asks in that session alone
+    inbound = replace(call.inbound, text=call.args, history=(), session_id=session_id, process_key=None, answerable=answerable)
     return Ask(inbound, settings=settings, beside=True)
-
-
-async def _nothing_waits(call: Call) -> Reply:  # noqa: ARG001  # the form of a command
-    """Answer a question that nobody asked."""
-    return _NOTHING_WAITS
 
 
 COMMANDS = (
@@ -63,6 +58,4 @@ COMMANDS = (
     Command("queue", _queue, "Ask something once the running turn has ended.", "TEXT", aliases=("q",)),
     Command("steer", _steer, "Tell the running turn something before its next step.", "TEXT", stored=True),
     Command("background", _background, "Ask something beside this session.", "TEXT", aliases=("bg", "btw")),
-    Command("approve", _nothing_waits, "Say yes to what the agent waits for."),
-    Command("deny", _nothing_waits, "Say no to what the agent waits for."),
 )

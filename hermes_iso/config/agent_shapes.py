@@ -104,6 +104,7 @@ class AgentShape(Shape):
     max_concurrent: Annotated[int | None, Field(ge=1, le=10_000)] = None
     resume: Literal["tell", "rerun"] = "tell"
     admins: Texts = Field(default_factory=list)
+    ask_timeout: Seconds = 900.0
     tools: Annotated[ToolsShape | None, BeforeValidator(as_tools)] = None
     subagents: SubagentsShape = Field(default_factory=SubagentsShape)
     allow_soul_edit: Switch = False

@@ -60,9 +60,6 @@ PLATFORM_SECRETS = {
 }
 """The `.env` name that turns a platform on in Hermes without any word in its config.yaml."""
 
-NOT_BUILT = (("agents", "*", "ask_timeout"),)
-"""Key paths that a later version has; `*` stands for any key or place in a list."""
-
 
 def normal_name(text: str) -> str:
     """Return a name as Hermes compares it."""

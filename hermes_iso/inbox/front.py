@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from hermes_iso.adapter import OutboundFile
 from hermes_iso.generation import Generation
 from hermes_iso.inbox.inbox import Inbox
-from hermes_iso.inbox.runner import FilesOf, Handle, Runner, no_files
+from hermes_iso.inbox.runner import Handle, Runner
 from hermes_iso.inbox.switchboard import Switchboard, Urgent, nothing_urgent
+from hermes_iso.media import with_files
 from hermes_iso.messages import Inbound, Outbound
 from hermes_iso.services import Services
 
@@ -28,13 +31,11 @@ class GatewayLine(Protocol):
 class Front:
     """What the gateway does with messages that it takes for good; `inbox` is what adapters hand them to."""
 
-    def __init__(
-        self, gateway: GatewayLine, services: Services, *, urgent: Urgent = nothing_urgent, files_of: FilesOf = no_files
-    ) -> None:
+    def __init__(self, gateway: GatewayLine, services: Services, *, urgent: Urgent = nothing_urgent) -> None:
         self._gateway = gateway
         self._services = services
-        self.inbox = Inbox(services.records.gateway, Switchboard(lambda: gateway.generation, urgent))
-        self._runner = Runner(self.inbox, gateway.handle, self, chats=services.chats, files_of=files_of)
+        self.inbox = Inbox(services.records.gateway, Switchboard(lambda: gateway.generation, urgent, self._runs_in))
+        self._runner = Runner(self.inbox, gateway.handle, self, chats=services.chats, files_of=self._with_files)
 
     async def serve(self) -> None:
         """Take up what an earlier life left, then message after message. Never returns; cancelling leaves each as it is."""
@@ -53,6 +54,14 @@ class Front:
         route = generation.router.route(replace(inbound, agent=agent))
         kept = await self._services.records.sessions.kept_answer(inbound, route)
         return kept and Outbound(route.reply_to, kept[0], inbound.turn_id or "", agent, kept[1])
+
+    async def _with_files(self, outbound: Outbound) -> tuple[Outbound, Sequence[OutboundFile]]:
+        """Return an answer as it goes to its chat, and the files of its agent that it names."""
+        return await with_files(self._gateway.generation.config.agents.get(outbound.agent), outbound)
+
+    def _runs_in(self, lane: str) -> bool:
+        """Say whether a turn runs in a lane."""
+        return any(work.turn.chat == lane for work in self._services.runner.works())
 
     def close(self) -> None:
         """Take no more messages; those whose turn has not begun are for the next life."""

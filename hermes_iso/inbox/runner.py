@@ -56,13 +56,8 @@ class Facts(Protocol):
         """Return the answer that a turn's session has of it, None when it has none."""
 
 
-FilesOf = Callable[[Outbound], Awaitable[Sequence[OutboundFile]]]
-"""Reads the files that go out with an answer."""
-
-
-async def no_files(outbound: Outbound) -> Sequence[OutboundFile]:  # noqa: ARG001  # the form of FilesOf
-    """Send no file."""
-    return ()
+FilesOf = Callable[[Outbound], Awaitable[tuple[Outbound, Sequence[OutboundFile]]]]
+"""Returns an answer as it goes to its chat, and reads the files that go out with it."""
 
 
 class Runner:
@@ -237,10 +232,11 @@ class _Delivery:
 
     async def _finish(self, outbound: Outbound) -> str:
         """Hand the answer to its adapter."""
-        files, tries = await self._files_of(outbound), 0
+        shown, files = (outbound, ()) if self._ledger.row.about.kind else await self._files_of(outbound)
+        tries = 0
         while True:
             try:
-                return await self._answering.finish(outbound, files)
+                return await self._answering.finish(shown, files)
             except DeliveryError as error:
                 tries += 1
                 await wait_to_try_again(error, tries, self._inbox.closing)

@@ -27,6 +27,7 @@ class MemoryChats:
     fault: Fault = no_fault
     messages: dict[str, tuple[str, str]] = field(default_factory=dict)
     outbounds: list[Outbound] = field(default_factory=list)
+    files: list[OutboundFile] = field(default_factory=list)
     answered: trio.Event = field(default_factory=trio.Event)
 
     @asynccontextmanager
@@ -72,6 +73,8 @@ class MemoryAnswer:
         self._text = ""
 
     async def show(self, progress: Progress) -> None:
+        if progress.kind == "question":
+            self._chats.send(self._chat, progress.text)
         if self._chats.streams and progress.kind == "text":
             self._text += progress.text
             await self._put(self._text)
@@ -79,6 +82,7 @@ class MemoryAnswer:
     async def finish(self, outbound: Outbound, files: Sequence[OutboundFile]) -> str:
         await self._put(outbound.text)
         self._chats.outbounds.append(outbound)
+        self._chats.files += files
         self._chats.answered.set()
         return self._notes.sent[0]
 

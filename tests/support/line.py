@@ -11,6 +11,7 @@ import trio
 
 from hermes_iso.adapter import Chats
 from hermes_iso.agents import Agent, ModelSettings
+from hermes_iso.asks import Asks
 from hermes_iso.background import Background
 from hermes_iso.broker.calls import ModelAnswer, ModelCall, OnText
 from hermes_iso.broker.more import MoreBrokers
@@ -216,9 +217,10 @@ async def open_line(
     pool = pool or FakePool(script)
     async with open_records(config) as records, Background() as background:
         hooks = hooks or Hooks()
-        more = MoreBrokers(records.sessions)
+        asks = Asks(records.sessions)
+        more = MoreBrokers(records.sessions, asks)
         runner = TurnRunner(pool, models or FakeModels(), hooks=hooks, more=more, interrupt_grace=grace)
-        gateway = Gateway(config, Services(records, pool, runner, background, hooks, chats=chats), controls)
+        gateway = Gateway(config, Services(records, pool, runner, background, asks, hooks, chats=chats), controls)
         await gateway.front.inbox.load()
         if chats is not NO_CHATS:  # whose look at old rows is a deadline that a clock which jumps would jump to
             background.start_soon(gateway.front.serve)

@@ -67,7 +67,7 @@ class FakeProcesses:
 async def started() -> tuple[ProcessBroker, FakeProcess, FakeProcesses]:
     """Give a broker with one running process."""
     processes = FakeProcesses()
-    broker = ProcessBroker(processes, granted=BOTH, env={"HERMES_ISO_AGENT": "main"}, deadline=trio.current_time() + 100)
+    broker = ProcessBroker(processes, granted=BOTH, env={"HERMES_ISO_AGENT": "main"}, scope=trio.CancelScope())
     await broker.answer({"action": "start", "command": "serve", "cwd": None})
     return broker, processes.all["proc_0123456789ab"], processes
 
@@ -94,7 +94,7 @@ async def test_list_and_poll_tell_state_and_output(started: Any) -> None:
 async def test_wait_ends_with_the_process_its_timeout_or_the_turn(autojump_clock: trio.testing.MockClock) -> None:
     """A wait never outlasts the turn."""
     processes = FakeProcesses()
-    broker = ProcessBroker(processes, granted=BOTH, env={}, deadline=trio.current_time() + 5)
+    broker = ProcessBroker(processes, granted=BOTH, env={}, scope=trio.CancelScope(deadline=trio.current_time() + 5))
     await broker.answer({"action": "start", "command": "x"})
     (process,) = processes.list()
     began = trio.current_time()
@@ -162,7 +162,7 @@ async def test_what_a_turn_is_not_granted_it_can_not_ask_for_either(granted: Any
     """Each action belongs to a tool, and a guest that was not granted that one is refused, though it speaks to the host."""
     processes = FakeProcesses()
     process = await processes.start("serve", cwd=None, env={})
-    broker = ProcessBroker(processes, granted=granted, env={}, deadline=trio.current_time() + 1)
+    broker = ProcessBroker(processes, granted=granted, env={}, scope=trio.CancelScope())
     found = {}
     for action in ("start", "list", "poll", "log", "write", "kill", "wait"):
         try:

@@ -345,17 +345,6 @@ def _by_key(line):
     return int(number), key
 
 
-@pytest.mark.parametrize(
-    ("config", "key"),
-    [
-        *((f"agents: {{a: {{{key}: x}}}}", f"agents.a.{key}") for key in ("ask_timeout",)),
-    ],
-)
-def test_a_key_of_a_later_version_is_refused(home, config, key):
-    """What is not built yet is an error that says so, never ignored."""
-    assert mistakes(home, MODEL + config + "\n") == [f"HOME/config.yaml:2: {key}: not available in this version; remove it"]
-
-
 SIZE = "must be a size such as 512M or 2G (a whole number with K, M or G), found "
 
 

@@ -16,6 +16,7 @@ EXPECTED = [
     "execute_code",
     "memory",
     "todo",
+    "clarify",
     "delegate_task",
     "session_search",
     "send_message",

@@ -67,6 +67,41 @@ async def test_command_does_not_wait_for_the_turn_of_its_chat(tmp_path):
     assert answers[2].text == "later"
 
 
+async def test_answer_to_a_question_does_not_wait_for_the_turn_that_asks(tmp_path):
+    """It overtakes what waits in its chat; that goes on in its order."""
+
+    async def asking(guest):
+        request = await guest.hear()
+        if request.text != "ask":
+            await guest.say(wire.TurnDone(request.text))
+            return
+        answer = await guest.ask(1, "ask", kind="clarify", question="Which?")
+        await guest.say(wire.TurnDone(f"got {answer.data['answer']}"))
+
+    chats = MemoryChats()
+    async with open_line(tmp_path / "home", asking, chats=chats) as (gateway, _):
+        await gateway.front.inbox.accept(message("ask", 1))
+        await gateway.front.inbox.accept(message("later", 2))
+        await until(lambda: chats.texts() == ["Which?"])
+        await gateway.front.inbox.accept(message("this one", 3))
+        await chats.wait_answers(3)
+    assert chats.texts()[2:] == ["got this one", "later"]
+
+
+async def test_answer_brings_the_files_that_it_names(tmp_path):
+    """A file of the agent's workspace goes out with the answer, whose text no longer names it; any other stays a text."""
+    chats = MemoryChats()
+    async with open_line(tmp_path / "home", chats=chats) as (gateway, _):
+        workspace = tmp_path / "home" / "workspace"
+        workspace.mkdir()
+        (workspace / "a.txt").write_text("mine")
+        await gateway.front.inbox.accept(message("Here: MEDIA:/workspace/a.txt", 1))
+        await gateway.front.inbox.accept(message("MEDIA:/etc/passwd", 2))
+        await chats.wait_answers(2)
+    assert chats.texts() == ["Here:", "MEDIA:/etc/passwd"]
+    assert [(file.name, file.content) for file in chats.files] == [("a.txt", b"mine")]
+
+
 async def test_answers_of_an_earlier_life_are_delivered(tmp_path):
     """What was answered and could not be delivered before the gateway stopped is delivered by the next one."""
     tried = trio.Event()

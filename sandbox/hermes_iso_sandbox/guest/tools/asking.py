@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hermes_iso_sandbox.guest.tools import delegation, sessions
+from hermes_iso_sandbox.guest.tools import clarify, delegation, sessions
 
-TOOLS = (*delegation.TOOLS, *sessions.TOOLS)
+TOOLS = (*clarify.TOOLS, *delegation.TOOLS, *sessions.TOOLS)

@@ -10,6 +10,8 @@ from typing import Any
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.link import CallError, Link, LinkClosed
 
+_STOPPED = wire.BrokerAnswer(0, ok=False, data={"kind": "interrupted", "message": "The turn was stopped."})
+
 
 class Talk:
     """Sends whole messages from any thread, and hands on what comes: an interrupt, what the turn is told, answers to calls."""
@@ -31,14 +33,17 @@ class Talk:
         threading.Thread(target=self._read, args=(on_interrupt, on_told), name="host", daemon=True).start()
 
     def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Ask the broker from any thread and wait for its answer. Raises CallError when it refuses, LinkClosed."""
+        """Ask the broker from any thread and wait for its answer.
+
+        Raises CallError when it refuses or the turn is stopped meanwhile, LinkClosed.
+        """
         answers: queue.SimpleQueue[wire.BrokerAnswer | None] = queue.SimpleQueue()
         with self._sending:
             self._calls += 1
             number = self._calls
             self._answers[number] = answers
             self._link.send(wire.BrokerCall(number, method, params))
-        answer = answers.get()
+        answer = _STOPPED if self.interrupted.is_set() else answers.get()
         if answer is None:
             raise LinkClosed
         if not answer.ok:
@@ -52,6 +57,8 @@ class Talk:
                 message = self._link.listen()
                 if isinstance(message, wire.Interrupt):
                     self.interrupted.set()
+                    for answers in list(self._answers.values()):
+                        answers.put(_STOPPED)
                     on_interrupt()
                 elif isinstance(message, wire.Steer):
                     on_told(message.text)
