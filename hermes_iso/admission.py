@@ -65,7 +65,10 @@ class Admission:
         """Say whether the sender of a message may talk to an agent; None is for a message that no agent takes."""
         chat = inbound.chat
         people = {each for each in (inbound.user_id, inbound.user_id_alt) if each}
-        if is_listed(rules_for(config, inbound, agent), people, None if chat.chat_type == "dm" else chat.chat_id):
+        rules = rules_for(config, inbound, agent)
+        if is_listed(rules, people, None if chat.chat_type == "dm" else chat.chat_id) or not rules.roles.isdisjoint(
+            inbound.roles
+        ):
             return True
         return agent is not None and any((agent, chat.platform, person) in self._paired for person in people)
 

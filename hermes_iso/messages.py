@@ -55,6 +55,7 @@ class Inbound:
         next message in it can be the answer.
     clock: a clock began it and nobody waits: messages of people go first, and no text of it is a command.
     model, denied_tools: what a job says of the session that it begins; see `SessionSettings`.
+    roles: those that the sender has in the server of the chat, as the platform's own ids.
     """
 
     chat: ChatRef
@@ -75,6 +76,7 @@ class Inbound:
     clock: bool = False
     model: str = ""
     denied_tools: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ python=$(sh tools/find-python.sh)
 # The editable install is built without a network, so that its build requirements belong into the lock too.
 printf 'hatchling>=1.27\neditables>=0.5\n' >"$work/build.in"
 "$work/venv/bin/uv" pip compile --quiet --no-config --native-tls --universal --python-version 3.11 --generate-hashes \
-    --no-header --no-annotate --upgrade --extra dev --extra telegram pyproject.toml "$work/build.in" --output-file "$work/lock"
+    --no-header --no-annotate --upgrade --extra dev --extra telegram --extra discord pyproject.toml "$work/build.in" --output-file "$work/lock"
 cp "$work/lock" requirements.lock
 # What draws the benchmark's figures is large and needed by nobody else, so `make setup` does not install it.
 sed -n '/^bench = \[/,/^\]/s/^ *"\(.*\)",$/\1/p' pyproject.toml >"$work/bench.in"

@@ -9,11 +9,12 @@ Telegram counts UTF-16 units.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from telegram import MessageEntity
+
+from hermes_iso_adapters.chat_text import end_of_piece, units
 
 MESSAGE_UNITS = 4096
 """UTF-16 units that a message may have."""
@@ -45,8 +46,6 @@ _STYLES = {
     "italic": MessageEntity.ITALIC,
     "slanted": MessageEntity.ITALIC,
 }
-_BREAKS = (("\n\n", 2), ("\n", 1), (". ", 2), (" ", 1))
-"""Where a message may be cut, the best first, and how much of each stays before the cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +75,6 @@ class Piece:
             language = span.extra or None if span.kind == MessageEntity.PRE else None
             found.append(MessageEntity(span.kind, offset, length, url=url, language=language))
         return found
-
-
-def units(text: str) -> int:
-    """Return how many UTF-16 units a text has."""
-    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def pieces_of(markdown: str, limit: int = MESSAGE_UNITS) -> list[Piece]:
@@ -185,7 +179,7 @@ def _cut(whole: Piece, limit: int) -> Iterator[Piece]:
     """Cut a text into pieces that fit."""
     start = 0
     while start < len(whole.text):
-        end = _end_of_piece(whole.text, start, limit)
+        end = end_of_piece(whole.text, start, limit)
         yield _part(whole, start, end)
         start = end
 
@@ -206,32 +200,3 @@ def _trimmed(piece: Piece) -> Piece:
     end = len(piece.text.rstrip())
     trimmed = _part(piece, start, max(start, end))
     return Piece(trimmed.text, tuple(span for span in trimmed.spans if span.end > span.start))
-
-
-def _end_of_piece(text: str, start: int, limit: int) -> int:
-    """Return where the piece ends that starts at `start`: after a paragraph, a line, a sentence, a word, else anywhere."""
-    end = min(len(text), start + limit)
-    while (over := units(text[start:end]) - limit) > 0:
-        end -= (over + 1) // 2
-    if end == len(text):
-        return end
-    for mark, kept in _BREAKS:
-        found = text.rfind(mark, start + (end - start) // 2, end + (kept == 1))
-        if found >= start and found + kept <= end + 1:
-            return min(found + kept, end) or end
-    return _between_characters(text, start, end)
-
-
-def _between_characters(text: str, start: int, end: int) -> int:
-    """Move a cut back so that no accent, joiner or half of a flag is taken from what it belongs to."""
-    at = end
-    while at > max(start + 1, end - 32) and (_joins(text[at]) or text[at - 1] == "\u200d"):
-        at -= 1
-    return at if at > start + 1 or end == start + 1 else end
-
-
-def _joins(character: str) -> bool:
-    """Say whether a character is one with the one before it."""
-    return (
-        unicodedata.combining(character) != 0 or character in "\u200d\ufe0f\u20e3" or "\U0001f3fb" <= character <= "\U0001f3ff"
-    )

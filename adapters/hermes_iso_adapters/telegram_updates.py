@@ -15,6 +15,7 @@ from telegram import Bot, Message, MessageEntity, PhotoSize, Update, User
 
 from hermes_iso.adapter import ChatAccount
 from hermes_iso.messages import Attachment, ChatRef, Inbound
+from hermes_iso_adapters.chat_text import clean
 
 TEXT_CHARS = 32_000
 """Characters of a message that are taken; Telegram's own have at most 4096 units."""
@@ -26,14 +27,8 @@ _GROUPS = ("group", "supergroup")
 _TYPES = {"private": "dm", "group": "group", "supergroup": "group", "channel": "channel"}
 _ANONYMOUS = frozenset({1087968824, 136817688, 777000})
 """The accounts that stand for a group's anonymous admins, for channels that write in groups, and for forwarded posts."""
-_INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\ufff9-\ufffb]")
 _BOT_NAME = re.compile(r"(?<![\w`/])@(\w{2,29}bot)\b", re.IGNORECASE)
 _BOT_HANDLE = re.compile(r"\w{2,29}bot\Z", re.IGNORECASE)
-
-
-def clean(text: str) -> str:
-    """Return a user's text without characters that only hide or turn round others, and without halves of characters."""
-    return _INVISIBLE.sub("", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 @dataclass(frozen=True, slots=True)

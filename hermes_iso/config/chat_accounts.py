@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from hermes_iso.adapter import ChatAccount
@@ -23,7 +23,7 @@ from hermes_iso.config.yaml_text import KeyPath
 DEFAULT_ACCOUNT = "default"
 """The home's own account of a platform."""
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
-_LISTS = ("allow_from", "group_allow_from", "group_allowed_chats", "unauthorized_dm_behavior")
+_LISTS = ("allow_from", "group_allow_from", "group_allowed_chats", "allowed_roles", "unauthorized_dm_behavior")
 Settings: TypeAlias = Callable[[SectionReader], Mapping[str, Any]]
 
 
@@ -177,8 +177,9 @@ def _access(reader: SectionReader) -> AccessRules:
         users,
         reader.words("group_allow_from", reader.name_of("group_allowed_users")),
         reader.words("group_allowed_chats"),
+        reader.words("allowed_roles"),
     )
-    return AccessRules(rules.users, rules.group_users, rules.group_chats, pairs=_pairs(reader, rules))
+    return replace(rules, pairs=_pairs(reader, rules))
 
 
 def _pairs(reader: SectionReader, rules: AccessRules) -> bool:

@@ -1,4 +1,4 @@
-"""How the accounts of each chat platform that is served here are configured: Telegram's bots, and bridges by webhook."""
+"""How the accounts of each chat platform that is served here are configured: Telegram's bots, Discord's, and bridges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from hermes_iso.chat_adapters import find_adapters
 from hermes_iso.config.chat_accounts import ChatAccounts, ChatPlatform, as_written, read_chat_accounts
-from hermes_iso.config.chat_sections import SectionReader
+from hermes_iso.config.chat_sections import SectionReader, reply_mode, url_of
+from hermes_iso.config.discord_account import DISCORD
 from hermes_iso.config.known import ADAPTED, PLATFORMS
 from hermes_iso.config.problems import ProblemList, possible
 from hermes_iso.config.source import Names, Source
@@ -19,7 +20,6 @@ SECRET_MINIMUM = 16
 _BRIDGED = (PLATFORMS - ADAPTED - {"local", "cli"}) | {"webhook"}
 _BOT_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{3,120}\Z")
 _SECRET_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,256}\Z")
-_REPLIES = ("first", "all", "off")
 _ID_LISTS = ("allowed_chats", "allowed_topics", "ignored_threads", "free_response_chats", "free_response_topics")
 _SWITCHES = {
     "require_mention": False,
@@ -39,14 +39,9 @@ def _telegram(reader: SectionReader) -> Mapping[str, Any]:
     if reader.at("require_mention") is None and isinstance(reader.document.get("require_mention"), bool):
         found["require_mention"] = reader.document.get("require_mention")
     found |= {key: reader.words(key) for key in _ID_LISTS}
-    found |= {key: _url(reader, key) for key in _URLS}
+    found |= {key: url_of(reader, key) for key in _URLS}
     found["mention_patterns"] = _patterns(reader)
-    mode = reader.text("reply_to_mode")
-    found["reply_to_mode"] = mode.text.lower() if mode else "first"
-    if mode and found["reply_to_mode"] in ("false", "no"):  # Hermes' file says off, which YAML reads as false
-        found["reply_to_mode"] = "off"
-    if mode and found["reply_to_mode"] not in _REPLIES:
-        reader.problems.add(mode.file, mode.line, key=mode.key, message="must be first, all or off; correct it")
+    found["reply_to_mode"] = reply_mode(reader)
     return {**found, **_webhook_mode(reader, found["webhook_url"])}
 
 
@@ -63,17 +58,6 @@ def _webhook_mode(reader: SectionReader, url: str) -> Mapping[str, Any]:
         "webhook_host": host.text if host else "127.0.0.1",
         "webhook_port": reader.number("webhook_port", default=8443, most=65535),
     }
-
-
-def _url(reader: SectionReader, key: str) -> str:
-    """Return a URL without a slash at its end, or ''."""
-    found = reader.text(key, "TELEGRAM_PROXY" if key == "proxy_url" else "")
-    if found is None:
-        return ""
-    parts = urlsplit(found.text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        reader.problems.add(found.file, found.line, key=found.key, message="must be an http or https URL; correct it")
-    return found.text.rstrip("/")
 
 
 def _patterns(reader: SectionReader) -> tuple[str, ...]:
@@ -127,6 +111,7 @@ def _bridge_secret(secret: str) -> str:
 
 PLATFORMS_SERVED: Mapping[str, ChatPlatform] = {
     "telegram": ChatPlatform("telegram", "token", "TELEGRAM_BOT_TOKEN", _bot_token, _telegram, _TELEGRAM_KEYS),
+    "discord": DISCORD,
     "webhook": ChatPlatform(
         "webhook",
         "secret",

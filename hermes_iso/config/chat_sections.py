@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from hermes_iso.config.people import words_at
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.shapes import as_switch
 from hermes_iso.config.source import Names, Source
 from hermes_iso.config.yaml_text import Document, KeyPath, kind_of
+
+REPLIES = ("first", "all", "off")
+"""What `reply_to_mode` may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,29 @@ class SectionReader:
     def complain(self, at: KeyPath, message: str) -> None:
         """Note a problem with the key at `at`."""
         self.document.complain(self.problems, at, message=message)
+
+
+def url_of(reader: SectionReader, key: str, schemes: Sequence[str] = ("http", "https")) -> str:
+    """Return a URL without a slash at its end, or ''. A proxy may also stand in the `.env` as Hermes has it: TELEGRAM_PROXY."""
+    found = reader.text(key, f"{reader.platform}_PROXY".upper() if key == "proxy_url" else "")
+    if found is None:
+        return ""
+    parts = urlsplit(found.text)
+    if parts.scheme not in schemes or not parts.hostname:
+        message = f"must be {'an' if 'http' in schemes else 'a'} {' or '.join(schemes)} URL; correct it"
+        reader.problems.add(found.file, found.line, key=found.key, message=message)
+    return found.text.rstrip("/")
+
+
+def reply_mode(reader: SectionReader) -> str:
+    """Return which messages of an answer show what they answer: first, all or off."""
+    mode = reader.text("reply_to_mode")
+    found = mode.text.lower() if mode else "first"
+    if found in ("false", "no"):  # Hermes' file says off, which YAML reads as false
+        return "off"
+    if mode and found not in REPLIES:
+        reader.problems.add(mode.file, mode.line, key=mode.key, message="must be first, all or off; correct it")
+    return found
 
 
 def _dotted(at: KeyPath) -> str:

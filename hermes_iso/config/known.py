@@ -32,7 +32,7 @@ HERMES_ROOTS = frozenset(
 STRICT_ROOTS = OUR_ROOTS | {"model", "platforms", "platform_toolsets", "terminal", "agent"}
 """Sections that are read here, so that a key in them that is not text is a mistake."""
 
-ADAPTED = frozenset({"api_server", "console", "telegram", "webhook"})
+ADAPTED = frozenset({"api_server", "console", "discord", "telegram", "webhook"})
 """Platforms that have an adapter here."""
 PLATFORMS = ADAPTED | frozenset(
     re.findall(

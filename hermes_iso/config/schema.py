@@ -58,18 +58,20 @@ class AccessRules:
     """Who may talk to agents through a chat account without having been paired; ids are the platform's, `*` is everybody.
 
     users: who may, everywhere. group_users: who may in groups alone. group_chats: groups and channels where everybody may.
+    roles: who has one of them in the server where the message was written.
     pairs: whether a stranger's direct message is answered with a pairing code; otherwise it is not answered at all.
     """
 
     users: frozenset[str] = frozenset()
     group_users: frozenset[str] = frozenset()
     group_chats: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
     pairs: bool = True
 
     @property
     def says_something(self) -> bool:
         """Whether there is a list at all."""
-        return bool(self.users or self.group_users or self.group_chats)
+        return bool(self.users or self.group_users or self.group_chats or self.roles)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,7 @@ def inbound_of(text: str) -> Inbound:
     data = json.loads(text)
     data["chat"] = ChatRef(**data["chat"])
     data["history"] = None if data["history"] is None else tuple(data["history"])
-    data["via"] = tuple(data["via"])
-    data["denied_tools"] = tuple(data.get("denied_tools", ()))
+    data |= {key: tuple(data.get(key, ())) for key in ("via", "roles", "denied_tools")}
     data["attachments"] = tuple(Attachment(**each) for each in data["attachments"])
     return Inbound(**data)
 

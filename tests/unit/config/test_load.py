@@ -189,9 +189,10 @@ def test_a_whole_config_of_hermes_is_accepted(home):
         group_sessions_per_user: false
         platforms: {api_server: {enabled: false}, telegram: {enabled: true}, slack: {enabled: "no"}}
         """,
-        {".env": "DISCORD_BOT_TOKEN=x\n"},
+        {".env": "DISCORD_BOT_TOKEN=x\nMATRIX_ACCESS_TOKEN=x\n"},
     )
-    assert config.unserved_platforms == ("discord",)
+    assert config.unserved_platforms == ("matrix",)
+    assert [each.platform for each in config.chat_accounts] == ["discord"]
     assert (config.group_sessions_per_user, config.thread_sessions_per_user) == (False, False)
 
 
