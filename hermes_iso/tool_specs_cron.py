@@ -21,9 +21,9 @@ CRONJOB = ToolSpec(
             "name": text("What it is called."),
             "repeat": number("How often it runs; without it once for a time, else for ever.", minimum=1),
             "deliver": text(
-                "Where its answers go, with commas between: origin (this chat, the default), local (kept and not sent), a platform"
-                " (your home chat there), PLATFORM:CHAT or PLATFORM:CHAT:THREAD, a name that send_message lists, or all (every"
-                " home)."
+                "Where its answers go, with commas between: origin (this chat, the default), local (kept and not sent), a"
+                " platform (your home chat there), PLATFORM:CHAT or PLATFORM:CHAT:THREAD, a name that send_message lists, or"
+                " all (every home)."
             ),
             "skills": array("Skills that it reads first.", text("A skill's name.")),
             "enabled_toolsets": array("Only these tools or sets of tools.", text("A name.")),
