@@ -6,7 +6,7 @@ PORT ?= 8642
 PARALLEL := -n 3 --dist loadfile  # many tests wait for processes and deadlines, so two cores serve three workers
 
 .DEFAULT_GOAL := help
-.PHONY: help run key setup hermes test test-all check unit unprivileged lint format lock bench bench-http bench-routing bench-hermes clean bubblewrap
+.PHONY: help run key setup hermes test test-all check unit unprivileged lint format lock bench bench-http bench-inbox bench-routing bench-hermes chaos clean bubblewrap
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile | expand -t 20
@@ -68,6 +68,9 @@ bench: $(VENV)/.bench  ## measure what a turn costs, draw it, and write it into 
 bench-http: setup  ## measure turns through HTTP
 	$(BIN)/python bench/http_latency.py
 
+bench-inbox: setup  ## measure the inbox: taking a message, draining a full queue, memory over 10,000 messages
+	$(BIN)/python bench/inbox.py
+
 bench-routing: setup  ## measure how long the choice of an agent takes, by number of rules
 	$(BIN)/python bench/routing.py
 
@@ -77,6 +80,9 @@ bench-hermes: $(VENV)/.bench hermes  ## compare with a real Hermes gateway: leak
 $(VENV)/.bench: bench/requirements.lock | setup
 	$(BIN)/python -m pip --disable-pip-version-check -qq install --require-hashes --no-deps -r bench/requirements.lock
 	@touch $@
+
+chaos: setup  ## kill -9 the gateway, and what is below it, at every step of a message, and see that each is answered once
+	$(BIN)/python -m pytest -n 2 tests/e2e/test_chaos.py
 
 clean:  ## remove what make made
 	rm -rf $(VENV) $(VENV)-hermes .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

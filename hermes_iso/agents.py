@@ -16,6 +16,7 @@ from hermes_iso.profiles import Profile
 from hermes_iso.shaping import Needs, narrowing, needs_of, shaped
 from hermes_iso_sandbox import Confinement, Narrowing
 
+BusyMode = Literal["queue", "steer", "interrupt"]
 ApiMode = Literal["chat_completions", "anthropic_messages", "offline"]
 """How a provider is spoken to; `offline` is the built-in model, which is not spoken to at all."""
 
@@ -108,6 +109,7 @@ class Agent:
     egress: which hosts its turns may reach; without any it needs no door.
     max_concurrent: how many of its turns may run at a time; None: as many as the gateway has places.
     resume: whether a turn that had called a tool when the gateway ended is run again, or its chat told.
+    busy_input_mode: what becomes of a message that comes while a turn of its session runs.
     turn_timeout: seconds a turn may take; background_timeout: seconds a background process may live.
     ask_timeout: seconds that a turn waits for a person; they do not count for the other.
     fallbacks: who answers, in this order, when `model` does not.
@@ -140,6 +142,7 @@ class Agent:
     egress: EgressRules = field(default_factory=EgressRules)
     max_concurrent: int | None = None
     resume: Literal["tell", "rerun"] = "tell"
+    busy_input_mode: BusyMode = "queue"
 
     def current_persona(self) -> str:
         """Return the persona of a turn that begins now."""
@@ -159,7 +162,7 @@ class Agent:
     @property
     def needs(self) -> Needs:
         """What the agent's own grant needs of its sandbox, over all platforms."""
-        return needs_of(self.policy.grant(self.tools))
+        return needs_of(self.policy.grant(self.tools), self.tools)
 
     @property
     def has_door(self) -> bool:
@@ -186,4 +189,4 @@ class Agent:
 
     def narrowing(self, granted: Iterable[str]) -> Narrowing:
         """Return what a turn with this grant has to give up of the agent's sandbox."""
-        return narrowing(self.needs, needs_of(granted), self.profile.workplaces)
+        return narrowing(self.needs, needs_of(granted, self.tools), self.profile.workplaces)

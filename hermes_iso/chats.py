@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -29,13 +29,15 @@ from hermes_iso.profiles import Profile
 
 FIRST_PAUSE, LAST_PAUSE = 1.0, 60.0
 """Seconds until an adapter that ended is started again: at first, and at most."""
+BEGIN_SECONDS = 10.0
+"""Seconds for adapters to be imported and their doorways to be opened, before the gateway says that it serves."""
 STEADY_SECONDS = 60.0
 """Seconds after which an adapter that served is taken for a sound one again."""
 
 
 @dataclass(slots=True)
 class _Seat:
-    """One account that is served. `why`: what it waits for until `until`, in trio's time, or ''."""
+    """One account that is served. `why`: what it waits for, or ''; `begun`: set once its doorway is open, or can't be."""
 
     account: ChatAccount
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -43,6 +45,7 @@ class _Seat:
     why: str = ""
     failed: bool = False
     restarts: int = 0
+    begun: trio.Event = field(default_factory=trio.Event)
 
     def status(self) -> dict[str, Any]:
         """Return what is told of it."""
@@ -65,18 +68,31 @@ class ServedChats:
     def __init__(self, config: Config, makers: Mapping[str, EntryPoint] | None = None) -> None:
         self._config = config
         self._intake: Intake | None = None
+        self._commands: Sequence[tuple[str, str]] = ()
         self._makers = find_adapters() if makers is None else makers
         self._seats: dict[tuple[str, str], _Seat] = {}
         self._nursery: trio.Nursery | None = None
         self._doorways: Doorways | None = None
         self._log = structlog.get_logger()
 
-    async def serve(self, intake: Intake, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve every account until cancelled. started() comes at once: a platform that is down keeps nobody waiting."""
-        self._intake = intake
+    async def serve(
+        self,
+        intake: Intake,
+        commands: Sequence[tuple[str, str]] = (),
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve every account until cancelled. started() comes when their doorways are open: no platform is waited for.
+
+        commands: the slash commands and what each does, for platforms that show people a list; in the setting `commands`.
+        """
+        self._intake, self._commands = intake, commands
         async with trio.open_nursery() as nursery:
             self._nursery, self._doorways = nursery, Doorways(nursery)
             self.use(self._config)
+            with trio.move_on_after(BEGIN_SECONDS):
+                for seat in list(self._seats.values()):
+                    await seat.begun.wait()
             task_status.started()
             await trio.sleep_forever()
 
@@ -98,6 +114,7 @@ class ServedChats:
             while True:
                 began = trio.current_time()
                 after = await self._serve_once(seat)
+                seat.begun.set()
                 steady = trio.current_time() - began > STEADY_SECONDS
                 pause = FIRST_PAUSE if steady else pause
                 await trio.sleep(max(after, pause * random.uniform(0.7, 1.3)))  # noqa: S311  # spreads restarts, no secret
@@ -114,6 +131,7 @@ class ServedChats:
             if seat.adapter is None:
                 seat.adapter = await self._made(account)
             async with self._doorways.opened(seat.adapter.doorway, seat.adapter.receive):
+                seat.begun.set()
                 await seat.adapter.serve_adapter(self._intake)
             seat.why, seat.failed = "Its adapter ended.", False
         except AdapterError as error:
@@ -140,7 +158,8 @@ class ServedChats:
                 f"The adapter for {account.platform} can't be imported ({error}): pip install 'hermes-iso[{account.platform}]'."
             )
             raise AdapterError(text, after=LAST_PAUSE, failed=True) from error
-        adapter: ChatAdapter = make(account)
+        settings = {**account.settings, "commands": self._commands}
+        adapter: ChatAdapter = make(replace(account, settings=settings))
         return adapter
 
     def answering(self, chat: ChatRef, *, reply_to: str | None, notes: DeliveryNotes) -> AbstractAsyncContextManager[Answering]:

@@ -26,12 +26,19 @@ _EXECUTE = frozenset({"computer_use"}) | {name for name in KNOWN_TOOLS if name.s
 _WRITE = frozenset({"skill_manage"})
 _OURS = frozenset({"send_message"})
 """Tools that the gateway has and hermes-agent has not, or not in a form that a sandbox could hold."""
+_BY_SHELL = frozenset({"read_file", "write_file", "patch", "search_files"})
+"""Tools that Hermes does by commands of its own."""
 HERMES_TOOLS: Tools = {
-    name: TOOLS.get(name) or ToolSpec(name, "", {}, executes=name in _EXECUTE, writes=name in _WRITE)
+    name: ToolSpec(
+        name,
+        "",
+        {},
+        executes=name in _EXECUTE | _BY_SHELL or (name in TOOLS and TOOLS[name].executes),
+        writes=name in _WRITE or (name in TOOLS and TOOLS[name].writes),
+    )
     for name in sorted(KNOWN_TOOLS - _OURS)
 }
 """hermes-agent's own tools, which describe themselves to the model: only what they need is told here."""
-ALL_TOOLS: Tools = {**HERMES_TOOLS, **TOOLS}
 
 STATE_DIRECTORIES = ("logs", "image_cache", "audio_cache", "pairing", "checkpoints")
 """What the engine keeps at the top of its home beside its state files; those that the agent has anyhow are not among them."""

@@ -19,9 +19,7 @@ from hermes_iso.admission import Admission, rules_for
 from hermes_iso.chats import ServedChats
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import DeliveryError, RouteRejectedError
-from hermes_iso.inbox.front import Front
 from hermes_iso.messages import Attachment, Inbound, Outbound
-from hermes_iso.services import Services
 
 UNREADABLE = frozenset({"voice", "video_note", "sticker"})
 """Kinds of attachments that are files and that no agent can do anything with."""
@@ -41,12 +39,6 @@ class Routing(Protocol):
 
     async def select_agent(self, inbound: Inbound, among: Collection[str]) -> str:
         """Return the agent that takes a message, where hooks may choose `among` these. Raises RouteRejectedError."""
-
-
-class GatewayLine(Routing, Protocol):
-    """The gateway, as its chats see it."""
-
-    front: Front
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +138,3 @@ def _named(attachment: Attachment) -> str:
     """Return what a thing is called in a sentence."""
     word = attachment.kind.replace("_", " ")[:40]
     return _WHAT.get(attachment.kind, f"{'an' if word[:1] in 'aeiou' else 'a'} {word}")
-
-
-async def open_chats(routing: GatewayLine, services: Services) -> None:
-    """Serve the chat accounts of a gateway beside everything else, until its background ends."""
-    chats = services.served_chats
-    if chats is not None:
-        entrance = Entrance(routing.front.inbox, routing, services.records.people, services.background, chats)
-        await services.background.start(chats.serve, entrance)

@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from hermes_iso.adapter import Relay
+from hermes_iso.adapter import Chats, Relay
 from hermes_iso.admin import serve_admin
 from hermes_iso.broker.chat_messages import ChatMessages
 from hermes_iso.broker.messages import PostOffice
@@ -25,13 +25,13 @@ from hermes_iso.config.schema import Config
 from hermes_iso.cron.clock import Clock
 from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
 from hermes_iso.destinations import Destinations
-from hermes_iso.entrance import open_chats
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
 from hermes_iso.inbox.front import Front
 from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.messages import Inbound, Receipt
+from hermes_iso.open_chats import open_chats
 from hermes_iso.reload import Controls, LastReload, Reloader
 from hermes_iso.routing import Router
 from hermes_iso.services import MACHINES_OWN, Outside, Pool, Services, open_services
@@ -51,21 +51,21 @@ async def open_gateway(
     admin: bool = True,
     controls: Controls | None = None,
     outside: Outside = MACHINES_OWN,
+    chats: Chats | None = None,
 ) -> AsyncIterator[Gateway]:
     """Open a gateway on a home: lock, databases, journal, model broker, sandboxes, admin socket.
 
     pool: another pool than the usual one, not yet entered. admin: whether commands elsewhere may use this gateway.
-    controls: how it reads its home again and is told to end; without them it can do neither.
-    outside: how it trusts and finds hosts.
+    controls: how it reads its home again and is told to end; without them it can do neither, and leaves the inbox to one that
+    serves. outside: how it trusts and finds hosts. chats: where the inbox answers, instead of the config's accounts.
     Raises HomeBusyError, UsageError. On leaving, every process of every turn is dead and all records are written.
     """
-    async with open_services(config, pool, outside) as services:
+    async with open_services(config, pool, outside, chats=chats) as services:
         gateway = Gateway(config, services, controls)
         await services.hooks.gateway_started(tuple(config.agents), platforms=["api_server"] if config.api else [])
         if controls is not None:
             services.background.start_soon(reload_on_change, gateway)
-        await gateway.front.inbox.load()
-        if controls is not None:  # a command that serves itself alone leaves other people's messages to the next gateway
+            await gateway.front.inbox.load()
             await open_chats(gateway, services)
             services.background.start_soon(gateway.front.serve)
             services.background.start_soon(gateway.clock.serve)

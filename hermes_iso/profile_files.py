@@ -40,6 +40,7 @@ _SECRET_KEY = re.compile(
 _SECRET_TEXT = re.compile(r"\$\{[^}]+\}|://[^/\s]*@")
 _REFERENCE = re.compile(r"(?:[A-Za-z]{1,20} )?\$\{[A-Za-z_][A-Za-z0-9_]{0,127}\}")
 """The name of a variable, which inside leads to the agent's own `.env` alone; before it may stand a word such as Bearer."""
+_REFERRING = frozenset({"mcp_servers"})
 _MAX_DEPTH = 32
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The safe loader in C where PyYAML has it."""
@@ -104,7 +105,7 @@ def config_inside(content: bytes) -> bytes:
     """
     try:
         data: Any = yaml.load(_shown_roots(content), Loader=YAML_LOADER)  # noqa: S506  a safe one
-        shown = {name: _shown(value, 1) for name, value in data.items() if name in _SHOWN_ROOTS}
+        shown = {name: _shown(value, 1, name in _REFERRING) for name, value in data.items() if name in _SHOWN_ROOTS}
     except (yaml.YAMLError, AttributeError, ValueError, RecursionError):
         shown = {}
     shown = {"_config_version": CONFIG_VERSION, **shown}
@@ -149,19 +150,19 @@ def nests_deeper(text: str | bytes, limit: int) -> bool:
     return False
 
 
-def _shown(value: Any, depth: int) -> Any:
-    """Return `value` without the mapping keys and texts that may hold a secret; the name of a variable is none."""
+def _shown(value: Any, depth: int, refers: bool) -> Any:
+    """Return `value` without the mapping keys and texts that may hold a secret. refers: the names of variables may stay."""
     if depth > _MAX_DEPTH:  # an alias that holds itself
         return None
     if isinstance(value, dict):
         return {
-            name: _shown(item, depth + 1)
+            name: _shown(item, depth + 1, refers)
             for name, item in value.items()
-            if isinstance(name, str) and (not _SECRET_KEY.search(name) or _is_harmless(name, item))
+            if isinstance(name, str) and (not _SECRET_KEY.search(name) or (refers and _is_harmless(name, item)))
         }
     if isinstance(value, list):
-        return [_shown(item, depth + 1) for item in value]
-    if isinstance(value, str) and _SECRET_TEXT.search(value) and not _REFERENCE.fullmatch(value):
+        return [_shown(item, depth + 1, refers) for item in value]
+    if isinstance(value, str) and _SECRET_TEXT.search(value) and not (refers and _REFERENCE.fullmatch(value)):
         return ""
     return value
 

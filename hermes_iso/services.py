@@ -62,10 +62,12 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(config: Config, pool: Pool | None = None, outside: Outside = MACHINES_OWN) -> AsyncIterator[Services]:
+async def open_services(
+    config: Config, pool: Pool | None = None, outside: Outside = MACHINES_OWN, *, chats: Chats | None = None
+) -> AsyncIterator[Services]:
     """Open records, model broker, pool and hooks, and begin to warm the agents' sandboxes.
 
-    pool: another pool than the usual one, not yet entered. Raises HomeBusyError, UsageError.
+    pool: another pool than the usual one, not yet entered. chats: where answers go instead. Raises HomeBusyError, UsageError.
     """
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(config))
@@ -80,7 +82,6 @@ async def open_services(config: Config, pool: Pool | None = None, outside: Outsi
         asks = Asks(records.sessions)
         more = MoreBrokers(records.sessions, asks)
         runner = TurnRunner(pool, models, hooks=hooks, more=more, doors=doors.beside, prepare=hermes.prepared)
-        chats, slots = ServedChats(config), Slots(config.max_concurrent)
-        yield Services(
-            records, pool, runner, background, asks, hooks, doors, chats, served_chats=chats, slots=slots, hermes=hermes
-        )
+        served, slots = ServedChats(config), Slots(config.max_concurrent)
+        where = (doors, chats or served, served, slots)
+        yield Services(records, pool, runner, background, asks, hooks, *where, hermes=hermes)

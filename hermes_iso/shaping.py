@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from hermes_iso.engines import ALL_TOOLS
+from hermes_iso.engines import Tools
+from hermes_iso.tools import TOOLS
 from hermes_iso_sandbox import Confinement, Narrowing
 
 
@@ -21,9 +22,9 @@ class Needs:
     write: bool
 
 
-def needs_of(granted: Iterable[str]) -> Needs:
-    """Return what tools need; one that no engine offers needs nothing."""
-    specs = [ALL_TOOLS[name] for name in granted if name in ALL_TOOLS]
+def needs_of(granted: Iterable[str], tools: Tools = TOOLS) -> Needs:
+    """Return what tools need, as an engine has them; one that it does not offer needs nothing."""
+    specs = [tools[name] for name in granted if name in tools]
     return Needs(execute=any(spec.executes for spec in specs), write=any(spec.writes for spec in specs))
 
 

@@ -13,6 +13,7 @@ import pytest
 from cyclopts import App
 from pydantic import BaseModel
 
+from bench.vs_hermes.pages import FIGURES, PAGE, with_tables
 from hermes_iso.api.errors import TURN_STATUS
 from hermes_iso.bench_turns.report import rows, sentence
 from hermes_iso.cli.main import build_app
@@ -168,6 +169,14 @@ def test_readme_tells_the_figures_that_were_measured():
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.splitlines() if line.startswith("| ")]
     assert cells[2:] == [list(row) for row in rows(figures)[1:]]
     assert sentence(figures["run"]) in shown
+
+
+def test_comparison_page_tells_what_was_found():
+    """The tables of the comparison with Hermes are those that the figures beside its picture give."""
+    figures = json.loads(FIGURES.read_text(encoding="utf-8"))
+    text = PAGE.read_text(encoding="utf-8")
+    assert "| --- |" in text
+    assert with_tables(text, figures) == text
 
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")

@@ -25,6 +25,7 @@ FAN_OUT = {  # those that only wire
     "hermes_iso.hermes.view": 9,
     "hermes_iso_sandbox.guest.engines.hermes.engine": 12,
     "hermes_iso.commands.desk": 10,
+    "hermes_iso.commands.line": 9,
     "hermes_iso.config.build": 17,
     "hermes_iso.config.load": 9,
     "hermes_iso.config.egress": 9,

@@ -11,7 +11,7 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,6 +117,14 @@ class TelegramAdapter:
                     found.append((raw, inbound))
             for inbound in with_albums(found):
                 await self._hand_over(inbound)
+            for raw, _ in found:
+                if "callback_query" in raw:
+                    await self._release(raw["callback_query"]["id"])
+
+    async def _release(self, query: str) -> None:
+        """Let a button that was pressed look as if it was: until then its sender sees it wait."""
+        with suppress(TelegramError):
+            await self._client.ask(lambda: self._client.bot.answer_callback_query(query))
 
     def _inbound(self, raw: Any) -> Inbound | None:
         """Return what an update asks; None for one that asks nothing, is malformed, or is an edit that changed nothing."""

@@ -17,6 +17,7 @@ from telegram import InputFile, LinkPreviewOptions, Message, ReplyParameters
 from telegram.error import BadRequest, ChatMigrated, TelegramError
 
 from hermes_iso.adapter import DeliveryNotes, OutboundFile
+from hermes_iso.errors import DeliveryError
 from hermes_iso.messages import ChatRef, Outbound, Progress
 from hermes_iso_adapters.telegram_client import LimitedError, TelegramClient
 from hermes_iso_adapters.telegram_text import Piece, pieces_of
@@ -129,6 +130,8 @@ class TelegramAnswer:
                 return await self._send_files(files)
             except TelegramError as error:
                 raise self.client.delivery_error(error) from None
+            except (TypeError, KeyError, ValueError, AttributeError) as error:  # the library, of what it could not read
+                raise DeliveryError(f"Telegram's answer could not be read ({type(error).__name__}).") from error
 
     async def stream(self) -> None:
         """Bring what the turn has said so far, again and again. A request that fails is left to the end of the answer.

@@ -162,7 +162,14 @@ class WebhookAdapter:
             raise MalformedError(f"text: must be a text of at most {TEXT_CHARS} characters.")
         where = self._chat(chat, _text(data, "account_id"))
         url = self._callback(_text(data, "callback_url", most=1000))
-        return Inbound(where, _clean(text), f"{message_id} {url}", user_id=_text(data, "user_id"), agent=self.account.agent)
+        return Inbound(
+            where,
+            _clean(text),
+            f"{message_id} {url}",
+            user_id=_text(data, "user_id"),
+            agent=self.account.agent,
+            answerable=False,  # a bridge sees nothing of a turn before its end
+        )
 
     def _chat(self, chat: Mapping[str, Any], account: str | None) -> ChatRef:
         """Return where a message comes from. The platform is the account's: a bridge can't claim to be another one."""
@@ -217,6 +224,13 @@ class WebhookAdapter:
                 raise DeliveryError("The bridge did not fetch the answer.")
         self._counts["answered"] += 1
 
+    async def ask(self, message_id: str, url: str, question: dict[str, Any]) -> None:
+        """Bring a question to the bridge, or lay it where its answer will lie. Raises DeliveryError."""
+        if url:
+            await self._post(url, json.dumps(question).encode())
+        else:
+            self._shelf.put(message_id, question)
+
     async def _post(self, url: str, content: bytes) -> None:
         """Post an answer, signed. Raises DeliveryError: a bridge that can't take it now is asked again."""
         if not any(_is_below(url, allowed) for allowed in self.account.settings["callback_urls"]):
@@ -255,7 +269,10 @@ class _Answer:
     url: str
 
     async def show(self, progress: Progress) -> None:
-        """Show nothing: a bridge gets whole answers."""
+        """Bring a question, for which the turn waits; all else a bridge gets with the answer. Raises DeliveryError."""
+        if progress.kind == "question":
+            told = {"in_reply_to": self.message_id, "chat": {"id": self.chat.chat_id}, "question": progress.text}
+            await self.adapter.ask(self.message_id, self.url, told)
 
     async def finish(self, outbound: Outbound, files: Sequence[OutboundFile]) -> str:
         """Bring the whole answer; its id is the turn's, by which a bridge knows one that comes again."""

@@ -7,10 +7,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import httpx
 import trio
 
-from bench.vs_hermes.probes.kit import A, B, NotRunError, script
+from bench.vs_hermes.probes.kit import A, B, NotRunError, control, script, shown, why_not_run
 from bench.vs_hermes.probes.shares import seconds_of
 from bench.vs_hermes.sides import Side, SideError
 
@@ -107,8 +106,9 @@ async def measure(sides: Sequence[Side], name: str, *, rounds: int, turns: int, 
                 quiet += [await seconds_of(side, B) for _ in range(turns)]
                 attacked += await _during(side, ATTACKS[name], seconds)
                 await trio.sleep(0.5)
-        except (NotRunError, SideError, httpx.HTTPError) as error:
-            found[side.name] = {"not_run": f"{type(error).__name__}: {error}"[:200]}
+            control(attacked, "the attack ended before B was asked")
+        except Exception as error:  # noqa: BLE001  # what has another reason is raised again
+            found[side.name] = {"not_run": shown(side, why_not_run(error))}
             continue
         usual, now = statistics.median(quiet), statistics.median(attacked)
         found[side.name] = {

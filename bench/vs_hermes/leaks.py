@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import httpx
 import trio
 
 from bench.vs_hermes.probes import environment, files, plugins, reach, shares
-from bench.vs_hermes.probes.kit import NOT_RUN, Finding, NotRunError, Probe, shown
-from bench.vs_hermes.sides import Side, SideError
+from bench.vs_hermes.probes.kit import NOT_RUN, Finding, Probe, shown, why_not_run
+from bench.vs_hermes.sides import Side
 
 PROBES: tuple[Probe, ...] = (
     *environment.PROBES,
@@ -27,12 +26,8 @@ async def find(probe: Probe, side: Side) -> Finding:
     try:
         with trio.fail_after(PROBE_TIMEOUT):
             found = await probe.run(side)
-    except NotRunError as error:
-        return Finding(NOT_RUN, shown(side, str(error)))
-    except trio.TooSlowError:
-        return Finding(NOT_RUN, f"no end within {PROBE_TIMEOUT:.0f} s")
-    except (SideError, httpx.HTTPError) as error:
-        return Finding(NOT_RUN, shown(side, f"{type(error).__name__}: {error}"))
+    except Exception as error:  # noqa: BLE001  # what has another reason is raised again
+        return Finding(NOT_RUN, shown(side, why_not_run(error)))
     return Finding(found.verdict, shown(side, found.evidence))
 
 

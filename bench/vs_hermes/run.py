@@ -72,7 +72,7 @@ QUICK = Scale(
     attack_rounds=1,
     attack_turns=6,
     attack_seconds=3,
-    seconds={"leaks": 150, "latency": 25, "memory": 25, "attacks": 20},
+    seconds={"leaks": 150, "latency": 60, "memory": 75, "attacks": 40},
 )
 
 

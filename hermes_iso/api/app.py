@@ -13,10 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
+from hermes_iso import __version__
 from hermes_iso.api.auth import Caller, Gate, values
 from hermes_iso.api.chat import ChatCompletions
 from hermes_iso.api.choice import ApiLine, Directory
 from hermes_iso.api.errors import ApiError, ClientGoneError, Receive, Scope, Send, raw_headers, send_error
+from hermes_iso.api.openapi import openapi_document
 from hermes_iso.api.responses import Responses
 from hermes_iso.api.runs import Runs
 from hermes_iso.config.schema import ApiSettings
@@ -42,6 +44,7 @@ def build_app(line: ApiLine) -> Application:
         ("/v1/runs/{id}/events", Raw(runs.events), "GET"),
         ("/v1/runs/{id}/stop", Raw(runs.stop), "POST"),
         ("/v1/models", views.models, "GET"),
+        ("/openapi.json", views.document, "GET"),
         ("/health", views.health, "GET"),
         ("/v1/health", views.health, "GET"),
         ("/health/detailed", views.detailed, "GET"),
@@ -67,6 +70,7 @@ class Views:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._started = int(time.time())
+        self._document = openapi_document(__version__)
 
     async def models(self, request: Request) -> Response:
         """List the agents that the key opens, as models."""
@@ -75,6 +79,10 @@ class Views:
         found = self._directory.agents(caller) if agent is None else [agent]
         data = [{"id": each, "object": "model", "created": self._started, "owned_by": "hermes-iso"} for each in found]
         return JSONResponse({"object": "list", "data": data})
+
+    async def document(self, request: Request) -> Response:  # noqa: ARG002  # the form of an endpoint
+        """Describe the API, for programs."""
+        return JSONResponse(self._document)
 
     async def health(self, request: Request) -> Response:  # noqa: ARG002  # the form of an endpoint
         """Say whether new turns are taken."""

@@ -11,7 +11,7 @@ from hermes_iso.history import Message, clean_text
 
 METADATA = 16
 """Most entries of `metadata`."""
-_TEXT_PARTS = frozenset({"input_text", "output_text", "text"})
+_TEXT_PARTS = ("input_text", "output_text", "text")
 _FIELDS: Fields = {
     "model": ((str,), "text"),
     "instructions": ((str,), "text"),

@@ -37,11 +37,20 @@ def examine(home: Path) -> dict[str, Any]:
 def _examine_config(home: Path) -> tuple[dict[str, Any], range]:
     """Return what is told of the config, and the host uids of its sandboxes."""
     uids = HOST_UIDS
-    found: dict[str, Any] = {"home": str(home), "ok": True, "problems": [], "warnings": [], "agents": {}, "hooks": []}
+    found: dict[str, Any] = {
+        "home": str(home),
+        "ok": True,
+        "problems": [],
+        "warnings": [],
+        "agents": {},
+        "hooks": [],
+        "chats": [],
+    }
     try:
         config = load_config(home, os.environ)
         found["warnings"] = warnings_of(config)
         found["hooks"] = [{"hook": str(hook), "events": sorted(hook.events)} for hook in hooks_of(config)]
+        found["chats"] = [f"{each.platform}:{each.account_id}" for each in config.chat_accounts]
         uids = config.host_uids
         for agent in config.agents.values():
             visible, held = agent.profile.env_visible, agent.profile.env_held
@@ -69,6 +78,7 @@ def print_report(report: dict[str, Any]) -> None:
     rows += [("config", "warning", warning) for warning in config["warnings"]]
     for agent, names in config["agents"].items():
         rows += [(f".env of {agent}", what, ", ".join(names[f"env_{what}"]) or "-") for what in ("visible", "held")]
+    rows += [("chat account", "found", each) for each in config["chats"]]
     rows += [
         ("hook", "found", f"{each['hook']}: {', '.join(each['events']) or 'names its events'}") for each in config["hooks"]
     ]

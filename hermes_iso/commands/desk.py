@@ -65,6 +65,10 @@ class Desk:
         )
         return [turn for turn in turns if turn.chat == key.identity or chat_key(turn.inbound, turn.route).scope == key.scope]
 
+    def delegates(self, turn: Turn) -> bool:
+        """Say whether subagents work for a turn."""
+        return any(work.depth and work.turn.chat == turn.chat for work in self.runner.works())
+
     def running(self) -> list[Turn]:
         """Return the turn of the chat's session that runs, if one does."""
         return [turn for turn in self.around() if turn.chat == self.book.key.identity]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hermes_iso.commands.access import is_admin, may_use
 from hermes_iso.commands.answers import take_answer
+from hermes_iso.commands.busy import meet_running
 from hermes_iso.commands.command import NEEDS_SESSION, Ask, Call, Reply
 from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.words import BY_NAME, no_command, parse
@@ -25,7 +26,8 @@ async def take_command(inbound: Inbound, route: Route, config: Config, desk: Des
         return Ask(inbound, settings=SessionSettings(model=inbound.model, denied_tools=frozenset(inbound.denied_tools)))
     spoken = None if inbound.chat.platform.lower() in WITHOUT_COMMANDS else parse(inbound.text)
     if spoken is None:
-        return await take_answer(inbound, route, config, desk.asks) or Ask(inbound)
+        answer = await take_answer(inbound, route, config, desk.asks)
+        return answer or await meet_running(inbound, config.agents[route.agent], desk) or Ask(inbound)
     name, args = spoken
     command = BY_NAME.get(name)
     await desk.log.add("command", name=command.name if command else "unknown")

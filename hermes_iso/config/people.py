@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hermes_iso.agents import BusyMode
 from hermes_iso.config.known import PLATFORMS
 from hermes_iso.config.problems import ProblemList, numbered, suggestion
 from hermes_iso.config.schema import CommandRules
@@ -112,6 +113,18 @@ def persona_of(source: Source, root: Source, *, problems: ProblemList) -> str:
         if text:
             return text
     return PERSONA
+
+
+def busy_input_mode(source: Source, root: Source) -> BusyMode:
+    """Return what `display.busy_input_mode` says, in the profile's config or else in the root's: any other word is Hermes' own.
+
+    Where neither says anything a message waits, so that nobody's answer is cut short unasked.
+    """
+    for document in (source.document, root.document):
+        said = str(document.get("display", "busy_input_mode") or "").strip().lower()
+        if said:
+            return "queue" if said == "queue" else "steer" if said == "steer" else "interrupt"
+    return "queue"
 
 
 def personalities(source: Source, root: Source) -> dict[str, str]:

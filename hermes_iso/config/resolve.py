@@ -15,7 +15,7 @@ from hermes_iso.config.model_choice import (
     choose_subagent_model,
     model_named,
 )
-from hermes_iso.config.people import PERSONA, admins, persona_of, personalities
+from hermes_iso.config.people import PERSONA, admins, busy_input_mode, persona_of, personalities
 from hermes_iso.config.problems import ProblemList
 from hermes_iso.config.root_shapes import SubagentShape
 from hermes_iso.config.source import Names, Source
@@ -54,6 +54,7 @@ class AgentMaker:
             resume=source.overlay.resume,
             turn_timeout=sandbox.turn_timeout,
             ask_timeout=source.overlay.ask_timeout,
+            busy_input_mode=busy_input_mode(source, self.root),
             background_timeout=sandbox.background_timeout,
             max_iterations=_turns(source) or _turns(self.root) or ITERATIONS,
             fallbacks=() if hermes else choose_fallbacks(source, self.root, names=names, problems=self.problems),

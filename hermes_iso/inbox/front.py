@@ -36,7 +36,7 @@ class Front:
     ) -> None:
         self._gateway = gateway
         self._services = services
-        self.inbox = Inbox(services.records.gateway, Switchboard(lambda: gateway.generation, urgent))
+        self.inbox = Inbox(services.records.gateway, Switchboard(lambda: gateway.generation, urgent, self._runs_in))
         self._runner = Runner(self.inbox, gateway.handle, self, chats=services.chats, files_of=self._with_files, kinds=kinds)
 
     async def serve(self) -> None:
@@ -60,6 +60,10 @@ class Front:
     async def _with_files(self, outbound: Outbound) -> tuple[Outbound, Sequence[OutboundFile]]:
         """Return an answer as it goes to its chat, and the files of its agent that it names."""
         return await with_files(self._gateway.generation.config.agents.get(outbound.agent), outbound)
+
+    def _runs_in(self, lane: str) -> bool:
+        """Say whether a turn runs in a lane."""
+        return any(work.turn.chat == lane for work in self._services.runner.works())
 
     def close(self) -> None:
         """Take no more messages; those whose turn has not begun are for the next life."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from hermes_iso.commands.busy import presses
 from hermes_iso.commands.words import parse
 from hermes_iso.errors import RouteRejectedError
 from hermes_iso.generation import Generation
@@ -29,9 +30,16 @@ def nothing_urgent(inbound: Inbound) -> bool:  # noqa: ARG001  # the form of Urg
 class Switchboard:
     """Decides, and bounds the inbox, by the generation that is served when it is asked."""
 
-    def __init__(self, generation: Callable[[], Generation], urgent: Urgent = nothing_urgent) -> None:
+    def __init__(
+        self,
+        generation: Callable[[], Generation],
+        urgent: Urgent = nothing_urgent,
+        runs_in: Callable[[str], bool] = lambda lane: False,  # noqa: ARG005  # its form
+    ) -> None:
+        """Go by these. runs_in: whether a turn runs in a lane."""
         self._generation = generation
         self._urgent = urgent
+        self._runs_in = runs_in
 
     @property
     def settings(self) -> InboxSettings:
@@ -49,8 +57,19 @@ class Switchboard:
             return json.dumps([chat.platform, chat.account_id, chat.chat_id, chat.thread_id])
 
     def at_once(self, inbound: Inbound) -> bool:
-        """Say whether a message goes at once: a command, or what is said to the turn that runs."""
-        return (is_command(inbound.text) and not inbound.clock) or self._urgent(inbound)
+        """Say whether a message goes at once: a command, or what is said to the turn that runs or ends it."""
+        if inbound.clock:
+            return False
+        return is_command(inbound.text) or self._urgent(inbound) or self._presses(inbound)
+
+    def _presses(self, inbound: Inbound) -> bool:
+        """Say whether a message does more to the turn that runs than wait for it."""
+        generation = self._generation()
+        try:
+            agent = generation.config.agents[generation.router.route(inbound).agent]
+        except RouteRejectedError:
+            return False
+        return presses(inbound, agent) and self._runs_in(self.lane(inbound))
 
 
 def is_command(text: str) -> bool:

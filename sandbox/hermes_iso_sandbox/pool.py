@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -113,7 +114,7 @@ class LeasingPool:
             finally:
                 kept.leases -= 1
         if not sandbox.retired:
-            self.start(sandbox.refill)
+            self.start(partial(sandbox.refill, soon=True))
 
     async def run_command(
         self,

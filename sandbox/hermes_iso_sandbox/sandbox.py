@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup, UNIXSocketStream
 
+from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.door import ServeDoor
 from hermes_iso_sandbox.errors import SandboxError
 from hermes_iso_sandbox.lease import close
@@ -17,6 +18,10 @@ from hermes_iso_sandbox.zygote import Forked, Zygote
 
 PROCESSES_PER_TURN = 4
 """Of a sandbox's processes so many have to be there for each turn that it takes at a time: one is the turn itself."""
+
+COOL_AFTER = 20.0
+"""Seconds after a turn in which the next one finds an engine that was made ready."""
+_MAKE_READY = wire.encode(wire.MakeReady())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class Sandbox:
         self._serve_door = serve_door
         self._spares: list[tuple[Forked, UNIXSocketStream]] = []
         self._refilling = anyio.Lock()
+        self._turns = 0
+        self._ready: list[tuple[Forked, UNIXSocketStream]] = []
 
     def is_usable(self) -> bool:
         """Return whether it may still take new turns."""
@@ -84,11 +91,37 @@ class Sandbox:
             await close(forked, stream)
         return await self.zygote.fork_turn()
 
-    async def refill(self) -> None:
-        """Fork turn processes ahead of time until enough wait."""
-        with contextlib.suppress(SandboxError):
+    async def refill(self, *, soon: bool = False) -> None:
+        """Fork turn processes ahead of time until enough wait.
+
+        soon: whether the next turn is likely to come soon; then an engine that takes a while to make ready is made so, until
+        nobody has asked for COOL_AFTER seconds: what it dirties is a multiple of what an idle agent takes otherwise.
+        """
+        with contextlib.suppress(SandboxError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             async with self._refilling:
                 await self._fork_spares()
+                if soon and self.zygote.confinement.engine:
+                    await self._make_ready()
+
+    async def _make_ready(self) -> None:
+        """Have the waiting processes make their engine ready, for a while."""
+        self._turns += 1
+        for spare in [each for each in self._spares if each not in self._ready]:
+            await spare[1].send(_MAKE_READY)
+        self._ready = self._spares.copy()
+        self.tasks.start_soon(self._cool, self._turns)
+
+    async def _cool(self, turns: int) -> None:
+        """Put plain processes in the place of those that were made ready, unless there was a turn since."""
+        await anyio.sleep(COOL_AFTER)
+        if turns != self._turns or not self.is_usable():
+            return
+        self._spares, warm = [], self._spares
+        self._ready.clear()
+        for forked, stream in warm:
+            await self.zygote.kill(forked)
+            await close(forked, stream)
+        await self.refill()
 
     async def _fork_spares(self) -> None:
         """Fork until enough wait, or until this sandbox goes out of use."""

@@ -90,6 +90,13 @@ class TurnRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeReady:
+    """Tell a turn process that waits to make its engine ready ahead of the request: a turn is likely to come soon."""
+
+    t: ClassVar[str] = "make_ready"
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerChunk:
     """Carry one piece of a streamed answer to broker call `call_id`."""
 
@@ -195,7 +202,7 @@ class TurnFailed:
     message: str
 
 
-HostMessage: TypeAlias = TurnRequest | BrokerChunk | BrokerAnswer | Interrupt | Steer
+HostMessage: TypeAlias = TurnRequest | MakeReady | BrokerChunk | BrokerAnswer | Interrupt | Steer
 GuestMessage: TypeAlias = TextDelta | ToolCalled | ToolReturned | BrokerCall | SteerTaken | TurnDone | TurnFailed
 
 

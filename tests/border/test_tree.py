@@ -147,7 +147,7 @@ def test_pool_serves_again_within_a_second_when_a_part_of_it_dies(tmp_path: Path
         assert tree is not None
         stand = tree._stands.current
         assert stand is not None
-        keeper, template = stand.keeper, stand.templates[None]
+        keeper, template = stand.keeper, stand.templates[None, ""]
         pidfd = keeper._first if part == "keeper" else template._started.first
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         with anyio.fail_after(5):

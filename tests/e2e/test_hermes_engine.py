@@ -40,6 +40,28 @@ def register(ctx):
 """
 
 
+SERVER = """
+import json, os, sys
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    found = {
+        "initialize": {
+            "protocolVersion": "2025-03-26",
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "x", "version": "1"},
+        },
+        "tools/list": {"tools": [{"name": "whose", "description": "x", "inputSchema": {"type": "object", "properties": {}}}]},
+        "tools/call": {"content": [{"type": "text", "text": " ".join(str(os.environ.get(n)) for n in ("CRM", "API_TOKEN"))}]},
+    }
+    if "id" in asked:
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": found.get(asked["method"], {})}), flush=True)
+"""
+SERVERS = """mcp_servers:
+  crm: {command: python3, args: [/workspace/server.py], env: {CRM: "${CRM_PASSWORD}", API_TOKEN: a-secret-of-the-config}}
+"""
+
+
 @pytest.fixture(scope="module")
 def model() -> Iterator[str]:
     """Run the test model server; give its URL."""
@@ -60,6 +82,10 @@ def home(tmp_path_factory: pytest.TempPathFactory, model: str) -> Path:
         (plugin / "__init__.py").write_text(PLUGIN)
         with (profile / "config.yaml").open("a") as config:
             config.write("plugins: {enabled: [keeper]}\nagent: {environment_probe: false}\n")
+    dave = where / "profiles" / "dave"
+    (dave / "workspace" / "server.py").write_text(SERVER)
+    with (dave / "config.yaml").open("a") as config:
+        config.write(SERVERS)
     return where
 
 
@@ -160,7 +186,7 @@ def test_an_interrupted_turn_keeps_what_was_said(gateway: Running, model: str) -
     options = {"agent": "carol", "X-Hermes-Session-Id": "stopped"}
     with ThreadPoolExecutor(2) as threads:
         answer = threads.submit(gateway.answer, "HANG", **options)
-        while not any(request["body"]["messages"][-1]["content"] == "HANG" for request in asked(model)):
+        while not any((request["body"] or {}).get("messages", [{}])[-1].get("content") == "HANG" for request in asked(model)):
             time.sleep(0.05)
         gateway.answer("/stop", **options)
         assert answer.result() in ("echo: ", "The turn was stopped before it had said anything.")
@@ -173,6 +199,29 @@ def test_a_failing_model_is_one_sentence(gateway: Running) -> None:
     assert response.status_code == 502
     assert "401" in response.json()["error"]["message"]
     assert gateway.answer("again", agent="dave") == "echo: again"
+
+
+def test_an_mcp_server_runs_inside_with_its_own_values(gateway: Running) -> None:
+    """It gets what its config refers to in the profile's .env, and no secret that stands in the config itself."""
+    assert "password-of-dave None" in gateway.answer(call("mcp__crm__whose"), agent="dave")
+
+
+def test_a_background_process_outlasts_its_turn_and_a_subagent_does_not(gateway: Running) -> None:
+    """What is started in the background is there in the session's next turn; what is delegated is answered in the same."""
+    options = {"agent": "alice", "X-Hermes-Session-Id": "background"}
+    gateway.answer(call("terminal", command="sleep 60", background=True), **options)
+    (process,) = result(gateway.answer(call("process", action="list"), **options))["processes"]
+    assert (process["command"], process["status"]) == ("sleep 60", "running")
+    (delegated,) = result(gateway.answer(call("delegate_task", goal="say this", context="none"), **options))["results"]
+    assert delegated["summary"] == "echo: say this"
+
+
+def test_programs_in_the_sandbox_have_no_model_host(gateway: Running) -> None:
+    """The engine's way to its model is not a way of the commands that it runs."""
+    ask = (
+        "curl -s -H 'content-type: application/json' -d '{\"model\": \"model-of-bob\"}' http://model.local/v1/chat/completions"
+    )
+    assert "have no model host" in result(gateway.answer(call("terminal", command=ask), agent="bob"))["output"]
 
 
 def test_nothing_lands_beside_the_agents_directories(gateway: Running, home: Path) -> None:

@@ -66,6 +66,28 @@ def test_tool_turn_runs_in_the_agents_sandbox(demo: Running, stream: bool) -> No
     assert "agent\\n/home/agent\\ncoder" in text
 
 
+def test_responses_are_created_streamed_and_gone_on_from(demo: Running) -> None:
+    """A response, one that goes on from it as a stream, and both again by their ids."""
+    with sdk(demo, "coder") as client:
+        first = client.responses.create(model="x", input="hello there", instructions="Be brief.", metadata={"a": "b"})
+        assert "hello there" in first.output_text
+        assert (first.status, first.instructions, first.metadata) == ("completed", "Be brief.", {"a": "b"})
+        assert first.usage.total_tokens == first.usage.input_tokens + first.usage.output_tokens > 0
+        stream = list(client.responses.create(model="x", input="RUN echo a", previous_response_id=first.id, stream=True))
+        assert [event.sequence_number for event in stream] == list(range(len(stream)))
+        assert stream[0].type == "response.created"
+        last = stream[-1].response
+        assert "".join(event.delta for event in stream if event.type == "response.output_text.delta") == last.output_text
+        assert "RESULT:" in last.output_text
+        assert (last.previous_response_id, last.id) == (first.id, stream[0].response.id)
+        assert client.responses.retrieve(last.id).output_text == last.output_text
+        with client.responses.stream(model="x", input="one two", previous_response_id=last.id) as helped:
+            assert "one two" in helped.get_final_response().output_text
+        client.responses.delete(first.id)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(first.id)
+
+
 def test_models_lists_the_agents(demo: Running) -> None:
     """Each served agent is a model."""
     with sdk(demo) as client:

@@ -14,6 +14,7 @@ import trio
 from hermes_iso.api.server import serve_api
 from hermes_iso.background import Background
 from hermes_iso.gateway import Gateway
+from hermes_iso.no_chats import NO_CHATS
 from tests.support.line import KEY, FakePool, Script, echo, make_config, open_line
 
 
@@ -35,12 +36,12 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    home: Path, script: Script = echo, *, config: Any = None, hooks: Any = None, **api: Any
+    home: Path, script: Script = echo, *, config: Any = None, hooks: Any = None, chats: Any = NO_CHATS, **api: Any
 ) -> AsyncIterator[Served]:
-    """Serve; `api` changes the API's settings."""
+    """Serve; `api` changes the API's settings. chats: those of an inbox that is served, which kept requests need."""
     config = config or make_config(home)
     config = replace(config, api=replace(config.api, **api))
-    async with open_line(home, script, config=config, hooks=hooks) as (gateway, pool), Background() as nursery:
+    async with open_line(home, script, config=config, hooks=hooks, chats=chats) as (gateway, pool), Background() as nursery:
         url: str = await nursery.start(serve_api, gateway, config.api)
         headers = {"authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=30) as client:

@@ -130,13 +130,18 @@ async def _talk(side: Side) -> str:
     return word
 
 
+def _pattern(word: str) -> str:
+    """Return a pattern for grep that finds what B said with that word, and not itself in A's own records."""
+    return f"[r]emember {word}"
+
+
 @probe("A's terminal reads B's conversations in B's database")
 async def session_database(side: Side) -> Finding:
     """Wherever below the home a file holds B's words."""
     word = await _talk(side)
     control("1" in await side.run(A, "echo a1b | grep -ac a1b"), "A's terminal has no grep")
     answer = await side.run(
-        A, f"grep -rlas {word} {side.profile(B)} {side.home}/hermes-iso {side.home}/state.db* | head -3; echo end"
+        A, f"grep -rlas '{_pattern(word)}' {side.profile(B)} {side.home}/hermes-iso {side.home}/state.db* | head -3; echo end"
     )
     return judged("state.db" in answer or "hermes-iso/" in answer, answer)
 
@@ -145,7 +150,7 @@ async def session_database(side: Side) -> Finding:
 async def logs(side: Side) -> Finding:
     """Wherever below the home a log holds B's words."""
     word = await _talk(side)
-    answer = await side.run(A, f'grep -rlas {word} {side.home} "$HERMES_HOME" | grep -a log | head -3; echo end')
+    answer = await side.run(A, f'grep -rlas "{_pattern(word)}" {side.home} "$HERMES_HOME" | grep -a log | head -3; echo end')
     return judged(".log" in answer, answer)
 
 

@@ -6,7 +6,10 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from bench.vs_hermes.sides import Side
+import httpx
+import trio
+
+from bench.vs_hermes.sides import Side, SideError
 
 A, B = "alice", "bob"
 """Who attacks, and who is attacked."""
@@ -24,6 +27,17 @@ class Finding:
 
 class NotRunError(Exception):
     """What a probe needs in order to mean something is not there: neither a leak nor its absence was seen."""
+
+
+def why_not_run(error: BaseException) -> str:
+    """Return in a sentence why a probe or an attack could not be made; raise what has another reason."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, NotRunError):
+        return str(error)
+    if isinstance(error, SideError | httpx.HTTPError | trio.TooSlowError):
+        return f"{type(error).__name__}: {error}"
+    raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +82,9 @@ def shown(side: Side, text: str) -> str:
     return text if len(text) <= _EVIDENCE_LIMIT else text[: _EVIDENCE_LIMIT - 2] + " …"
 
 
-async def script(side: Side, text: str, name: str) -> str:
-    """Have A write a program into its workspace; return its path there. Raises NotRunError."""
-    path = side.profile(A) / "workspace" / name
-    done = await side.tool(A, "write_file", {"path": str(path), "content": text})
-    control('"error": "' not in done, f"A can't write a program: {shown(side, done)}")
+async def script(side: Side, text: str, name: str, agent: str = A) -> str:
+    """Have an agent write a program into its workspace; return its path there. Raises NotRunError."""
+    path = side.profile(agent) / "workspace" / name
+    done = await side.tool(agent, "write_file", {"path": str(path), "content": text})
+    control('"error": "' not in done, f"{agent} can't write a program: {shown(side, done)}")
     return str(path)

@@ -2,58 +2,65 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import trio
 
 from bench.vs_hermes.probes.kit import A, B, Finding, control, judged, probe, script, shown
-from bench.vs_hermes.sides import PEER, Side
+from bench.vs_hermes.sides import Side
 
 _WAIT = 30.0
-_LASTS = 6
-"""Seconds that B's command lasts: long enough for A to look for it."""
-
-
-def _command(side: Side, number: int) -> str:
-    """Return a command that nobody else runs, and that ends by itself."""
-    return f"sleep {_LASTS}.{number}{int(side.plan.nonce, 16) % 100000}{'1' if side.name == PEER else '2'}"
+_WORK = """\
+touch "$1.begun"
+n=0
+while [ ! -e "$1.end" ] && [ $n -lt 150 ]; do sleep 0.2; n=$((n+1)); done
+"""
+"""What B does, for 30 seconds at most: it says by a file in B's workspace that it has begun, and is told by one to end."""
 
 
 def _pattern(text: str) -> str:
     """Return a pattern for grep that finds a text and not itself."""
-    return f"[{text[0]}]{text[1:].replace('.', '[.]')}"
+    return f"[{text[0]}]{text[1:]}"
 
 
-async def _meanwhile(side: Side, command: str, attack: str) -> tuple[str, str]:
-    """Have A run a command while one of B's runs; return what each of them says."""
+async def _meanwhile(side: Side, mark: str, attack: str) -> tuple[str, str]:
+    """Have A run a command while one of B's runs that has `mark` among its arguments; return what each of them says."""
     said: list[str] = []
+    work = await script(side, _WORK, f"{mark}.sh", agent=B)
+    place = side.profile(B) / "workspace" / mark
 
-    async def work() -> None:
-        said.append(await side.run(B, f"{command}; echo ended $?"))
+    async def working() -> None:
+        said.append(await side.run(B, f"bash {work} {place}; echo ended $?"))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(work)
-        await trio.sleep(_LASTS / 3)
+        nursery.start_soon(working)
+        with trio.move_on_after(_WAIT):
+            while not Path(f"{place}.begun").exists():
+                await trio.sleep(0.05)
         answer = await side.run(A, f"{attack}; echo looked")
-        control("looked" in answer and not said, "B's command had ended before A looked")
+        begun, ended = Path(f"{place}.begun").exists(), "".join(said)
+        control(begun and "ended 0" not in ended, f"B's command did not run while A looked: {ended}")
+        Path(f"{place}.end").touch()
+    control("looked" in answer, f"A's terminal does not answer: {shown(side, answer)}")
     return said[0], answer
 
 
 @probe("A's terminal sees B's processes and their arguments")
 async def processes_seen(side: Side) -> Finding:
     # Arguments often hold secrets.
-    command = _command(side, 1)
-    look = f"cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -ao '{_pattern(command)}' | head -1"
-    _, answer = await _meanwhile(side, command, look)
-    return judged(command in answer, answer)
+    mark = f"seen-{side.plan.nonce}"
+    look = f"cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -ao '{_pattern(mark)}' | head -1"
+    _, answer = await _meanwhile(side, mark, look)
+    return judged(mark in answer, answer)
 
 
 @probe("A's terminal kills B's process")
 async def process_killed(side: Side) -> Finding:
     # B's shell says how its command ended.
-    command = _command(side, 2)
-    found = f"tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^{_pattern(command)}'"
-    said, answer = await _meanwhile(
-        side, command, f"for p in /proc/[0-9]*; do {found} && kill -9 ${{p#/proc/}} && echo killed; done"
-    )
+    mark = f"work-{side.plan.nonce}"
+    found = f"tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^bash .*{_pattern(mark)}'"
+    kill = f"for p in /proc/[0-9]*; do {found} && kill -9 ${{p#/proc/}} && echo killed; done"
+    said, answer = await _meanwhile(side, mark, kill)
     return judged("ended 0" not in said, f"A: {answer}; B: {said}")
 
 

@@ -14,6 +14,8 @@ from bench.vs_hermes.sides import Side, SideError
 
 SLOWER, AT_LEAST = 2.0, 0.3
 """B counts as slowed down when its turns take that many times as long, and that many seconds longer."""
+WAITS = 8
+"""Seconds that the model of A's slow turns takes."""
 _TURNS = 5
 
 
@@ -29,6 +31,7 @@ async def slowed(
     attack: Callable[[], Awaitable[object]],
     begun: float = 0.5,
     pick: Callable[[list[float]], float] = statistics.median,
+    at_least: float = AT_LEAST,
 ) -> Finding:
     """Time B's turns before an attack of A's, and those that begin while it lasts; `pick` makes one figure of several."""
     await seconds_of(side, B)
@@ -47,7 +50,7 @@ async def slowed(
             during.append(await seconds_of(side, B))
     control(during, "the attack ended before B was asked")
     usual, now = pick(before), pick(during)
-    slower = now > SLOWER * usual and now > usual + AT_LEAST
+    slower = now > SLOWER * usual and now > usual + at_least
     return judged(slower, f"B's turn takes {usual * 1e3:.0f} ms, meanwhile {now * 1e3:.0f} ms")
 
 
@@ -66,9 +69,9 @@ async def slow_turns(side: Side) -> Finding:
     async def attack() -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(16):
-                nursery.start_soon(side.ask, A, "AFTER 6 hello")
+                nursery.start_soon(side.ask, A, f"AFTER {WAITS} hello")
 
-    return await slowed(side, attack, begun=1.5, pick=max)  # one that waits is one too many
+    return await slowed(side, attack, begun=WAITS / 2, pick=max, at_least=WAITS / 2)  # one that waits is one too many
 
 
 @probe("A's terminal may start 400 processes")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.call_wire import FunctionCall
@@ -35,10 +36,10 @@ def rehearse() -> None:
 
 
 def await_turn(sock: socket.socket, settings: Settings, proxies: dict[str, str]) -> None:
-    """Make ready what can be before the request is there, then take the turn. proxies: what says where the door is."""
+    """Take the turn with the engines of this sandbox. proxies: what says where the door is."""
     own_env = settings.own_env
-    engines = ready_engines(settings.engine, settings.engine_settings, settings.cwd, own_env, proxies)
-    serve_turn(sock, settings.cwd, {**own_env, **proxies}, settings.writable, engines)
+    make_ready = partial(ready_engines, settings.engine, settings.engine_settings, settings.cwd, own_env, proxies)
+    serve_turn(sock, settings.cwd, {**own_env, **proxies}, settings.writable, make_ready)
 
 
 def serve_turn(
@@ -46,17 +47,20 @@ def serve_turn(
     cwd: str,
     own_env: dict[str, str],
     writable: Sequence[str],
-    engines: Mapping[str, TakeTurn] = ENGINES,
+    make_ready: Callable[[], Mapping[str, TakeTurn]] = lambda: ENGINES,
 ) -> None:
     """Take exactly one turn, or make one call of a function.
 
     Returns when the answer is on its way or when nobody waits for it any more.
 
-    writable: the places where this process may write so far, from which the request can take some away.
+    writable: the places where this process may write so far, from which the request can take some away. make_ready: gives the
+    engines; it is called before the request where the host says so.
     """
     link = Link(sock)
     try:
-        request = link.receive()
+        request, engines = link.receive(), None
+        if isinstance(request, wire.MakeReady):
+            engines, request = make_ready(), link.receive()
         if isinstance(request, FunctionCall):
             os.environ.update(own_env)
             os.chdir(cwd)
@@ -72,7 +76,7 @@ def serve_turn(
         os.environ.update(turn_environment(request, own_env))
         os.chdir(cwd)
         try:
-            link.send(_answer(request, link, engines))
+            link.send(_answer(request, link, engines or make_ready()))
         except wire.WireError as error:
             link.send(wire.TurnFailed("guest_error", f"The answer does not fit a message: {error}."))
     except LinkClosed:

@@ -201,3 +201,47 @@ def test_standard_terminal_strips_controls_only_on_a_terminal(capsys):
     """A pipe gets the answer byte for byte."""
     StandardTerminal().write("a\x1b[2Jb\n")
     assert capsys.readouterr().out == "a\x1b[2Jb\n"
+
+
+class AskingLine(ScriptedLine):
+    """Asks back in the first turn, and answers it with what was said to that."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = trio.Event()
+
+    async def handle(self, inbound, deliver, relay):
+        if self.inbounds:
+            self.said.set()
+            return await super().handle(inbound, deliver, relay)
+        self.inbounds.append(inbound)
+        await relay(Progress("question", "Which one?", "clarify"))
+        await self.said.wait()
+        return await deliver(Outbound(inbound.chat, f"got {self.inbounds[1].text}", "turn-1", "main", "session-1"))
+
+
+@pytest.mark.parametrize(("lines", "said"), [(("ask", "this one"), "this one"), (("ask",), "/deny")])
+async def test_next_line_of_the_input_answers_a_question(lines, said):
+    """Where no terminal is; at the end of the input nobody answers."""
+    terminal, line = ScriptedTerminal(*lines, interactive=False), AskingLine()
+    with trio.fail_after(5):
+        await ConsoleAdapter(terminal=terminal).serve_adapter(line)
+    assert [inbound.text for inbound in line.inbounds] == ["ask", said]
+    assert terminal.shown.startswith("Which one?\n")
+    assert terminal.shown.endswith(f"got {said}\n")
+
+
+async def test_line_that_is_typed_answers_a_question():
+    """It does not wait for the turn that asks."""
+    terminal, line = ScriptedTerminal("ask", ahead=[["this one"]]), AskingLine()
+    with trio.fail_after(5):
+        await ConsoleAdapter(terminal=terminal).serve_adapter(line)
+    assert [inbound.text for inbound in line.inbounds] == ["ask", "this one"]
+    assert line.inbounds[0].answerable
+
+
+async def test_one_question_alone_can_not_be_asked_back():
+    """With -q nobody is there to answer, and the gateway is told so."""
+    line = ScriptedLine()
+    await ConsoleAdapter(question="x", terminal=ScriptedTerminal()).serve_adapter(line)
+    assert not line.inbounds[0].answerable

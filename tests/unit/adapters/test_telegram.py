@@ -357,3 +357,43 @@ def test_a_bot_has_a_doorway_only_in_webhook_mode():
     other = TelegramAdapter(account_of(Nowhere(), name="sales", **settings))
     assert (default.doorway.path, other.doorway.path) == ("/hook", "/hook/sales")
     assert TelegramAdapter(account_of(Nowhere())).doorway is None
+
+
+async def test_a_button_that_was_pressed_is_a_message_and_let_go(server):
+    """Its data is the text, in the chat that it stands in."""
+    intake, adapter = ListIntake(), TelegramAdapter(account_of(server))
+    server.world.chat(42)
+    message = {"message_id": 7, "date": 1, "chat": {"id": 42, "type": "private"}, "text": "Which?"}
+    sender = {"id": 42, "is_bot": False, "first_name": "A"}
+    async with served(adapter, intake):
+        server.world.update(
+            TOKEN, callback_query={"id": "q1", "from": sender, "chat_instance": "i", "data": "yes", "message": message}
+        )
+        [inbound] = await intake.wait_for(1)
+        with trio.fail_after(5):
+            while not server.asked("answerCallbackQuery"):
+                await trio.sleep(0.01)
+    assert (inbound.text, inbound.chat.chat_id, inbound.user_id) == ("yes", "42", "42")
+
+
+async def test_commands_are_shown_to_people(server):
+    """Those that the gateway has."""
+    adapter = TelegramAdapter(account_of(server, commands=[("new", "Begin anew.")]))
+    async with served(adapter, ListIntake()):
+        assert server.world.bots[TOKEN].commands == [{"command": "new", "description": "Begin anew."}]
+
+
+async def test_a_question_comes_at_once_and_as_it_is(server):
+    """Below what was said before it, without styles, because it may hold a command; the answer comes below it."""
+    intake, notes = ListIntake(), ListNotes()
+    adapter = TelegramAdapter(account_of(server))
+    question = "Agent main asks for approval:\n\n    rm -rf *a* _b_ `c`\n\n/approve allows it"
+    async with served(adapter, intake):
+        server.world.say(TOKEN, 42, "clean up")
+        [inbound] = await intake.wait_for(1)
+        async with adapter.answering(inbound.chat, reply_to=inbound.platform_id, notes=notes) as answering:
+            await answering.show(Progress("text", "I look."))
+            await answering.show(Progress("question", question, "approval"))
+            assert server.world.texts(42) == ["I look.", question]
+            await answering.finish(outbound(inbound, "Done."), ())
+    assert server.world.texts(42) == ["I look.", question, "Done."]

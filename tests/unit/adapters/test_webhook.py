@@ -8,8 +8,10 @@ import time
 import pytest
 import trio
 
-from hermes_iso.adapter import Call, ChatAccount
+from hermes_iso.adapter import Call, CallAnswer, ChatAccount, Doorway, OutboundFile
+from hermes_iso.doorways import Doorways
 from hermes_iso.errors import DeliveryError, DrainingError, InboxFullError
+from hermes_iso.messages import Progress
 from hermes_iso_adapters.webhook import WebhookAdapter, sign
 from tests.support.telegram import ListIntake, ListNotes, outbound
 
@@ -176,3 +178,52 @@ async def test_an_answer_that_nobody_fetches_is_given_up(autojump_clock):
     with pytest.raises(DeliveryError, match="did not fetch"):
         async with adapter.answering(intake.taken[0].chat, reply_to="m-1 ", notes=ListNotes()) as answering:
             await answering.finish(outbound(intake.taken[0], "here"), ())
+
+
+async def test_an_answer_is_posted_signed_and_again_while_the_bridge_can_not_take_it():
+    """What a failing bridge says decides whether another try can help."""
+    posted: list[Call] = []
+    answers = [CallAnswer(503, headers={"retry-after": "7"}), CallAnswer(404), CallAnswer(302), CallAnswer(204)]
+
+    async def receive(call):
+        posted.append(call)
+        return answers[len(posted) - 1]
+
+    with trio.socket.socket() as free:
+        await free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/answers"
+    adapter, intake = bridge(callback_urls=(url,))
+    await adapter.receive(signed({**MESSAGE, "callback_url": f"{url}/1"}))
+    [inbound] = intake.taken
+
+    async def deliver():
+        async with adapter.answering(inbound.chat, reply_to=inbound.platform_id, notes=ListNotes()) as answering:
+            return await answering.finish(outbound(inbound, "here"), [OutboundFile("a.txt", "text/plain", b"hi")])
+
+    async with trio.open_nursery() as nursery, Doorways(nursery).opened(Doorway("127.0.0.1", port, "/answers"), receive):
+        for again, after in ((True, 7.0), (False, None), (False, None)):
+            with pytest.raises(DeliveryError) as caught:
+                await deliver()
+            assert (caught.value.again, caught.value.after) == (again, after)
+        assert await deliver() == "turn"
+        nursery.cancel_scope.cancel()
+    call = posted[-1]
+    assert call.headers["x-webhook-signature-v2"] == sign(SECRET, call.headers["x-webhook-timestamp"], call.body)
+    told = json.loads(call.body)
+    assert (call.path, told["text"], told["in_reply_to"], told["id"]) == ("/1", "here", "m-1", "turn")
+    assert told["files"] == [{"name": "a.txt", "media_type": "text/plain", "content": "aGk="}]
+    with pytest.raises(DeliveryError) as caught:
+        await deliver()
+    assert caught.value.again
+
+
+async def test_a_question_lies_where_the_answer_will_lie():
+    """The bridge that asks for the answer finds it there, and the answer afterwards."""
+    adapter, intake = bridge()
+    await adapter.receive(signed(MESSAGE))
+    [inbound] = intake.taken
+    async with adapter.answering(inbound.chat, reply_to=inbound.platform_id, notes=ListNotes()) as answering:
+        await answering.show(Progress("question", "Which one?", "clarify"))
+        answer = await adapter.receive(signed(None, method="GET", path="/answers/m-1"))
+    assert answer.body == {"in_reply_to": "m-1", "chat": {"id": "C1"}, "question": "Which one?"}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from hermes_iso.api.app import build_app
 from hermes_iso.api.body import BODY_LIMIT, BODY_TIMEOUT, read_body
 from hermes_iso.api.errors import TURN_STATUS, ApiError, ClientGoneError
 from hermes_iso.api.server import serve_api
@@ -282,3 +283,12 @@ def test_every_kind_of_failure_has_a_status_that_is_no_success() -> None:
     """The table is whole and sane."""
     assert all(400 <= status <= 504 for status in TURN_STATUS.values())
     assert {"timeout", "busy", "auth", "guest_died", "draining"} <= TURN_STATUS.keys()
+
+
+async def test_openapi_document_names_every_path(tmp_path: Path) -> None:
+    """What is served is in the document, with and without its agent, and nothing else is."""
+    async with serving(tmp_path / "home") as served:
+        document = (await served.client.get("/openapi.json")).json()
+    inner = build_app(served.gateway)._inner
+    routes = {(route.path, method.lower()) for route in inner.routes for method in route.methods or () if method != "HEAD"}
+    assert {(path, method) for path, item in document["paths"].items() for method in item if method != "parameters"} == routes

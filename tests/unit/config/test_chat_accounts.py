@@ -152,7 +152,7 @@ def test_what_is_not_served_is_a_warning(home):
         ("telegram: {enabled: true, accounts: {a: {}}}", {}, "telegram.accounts.a: has no token; add one"),
         ("telegram: {enabled: true, accounts: {a: 7}}", {}, "telegram.accounts.a: must be a mapping with a token"),
         (
-            "telegram: {enabled: true, accounts: {a: {token: '1:AA', reqire_mention: x}}}",
+            "telegram: {enabled: true, accounts: {a: {token: '1:AAAA', reqire_mention: x}}}",
             {},
             "a.reqire_mention: unknown key; did you mean 'require_mention'?",
         ),
@@ -183,9 +183,9 @@ def test_what_is_not_served_is_a_warning(home):
             "webhook.platform: must be webhook or a platform that has no adapter here",
         ),
         (
-            "webhook: {enabled: true, secret: 0123456789abcdef, callback_urls: ['ftp://x']}",
+            "webhook: {enabled: true, secret: 0123456789abcdef, callback_urls: ['ftp://x/y']}",
             {},
-            "webhook.callback_urls: 'ftp://x' is no http or https URL",
+            "webhook.callback_urls: 'ftp://x/y' is no http or https URL",
         ),
     ],
 )

@@ -101,3 +101,18 @@ def test_model_that_can_not_be_used_is_refused(tmp_path: Path, name: str, why: s
         config.agents["main"].name_model(name)
     assert "secret" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_busy_input_mode_is_the_profiles_or_the_homes(tmp_path: Path) -> None:
+    """Where nothing is said a message waits; a word that Hermes does not know means interrupt, as there."""
+    text = "model: builtin/offline\nagents: {a: {ask_timeout: 60}, b: {}, c: {}}\ndisplay: {busy_input_mode: steer}\n"
+    files = {
+        "profiles/a/config.yaml": "display: {busy_input_mode: Queue}\n",
+        "profiles/b/config.yaml": "display: {busy_input_mode: at once}\n",
+        "profiles/c/config.yaml": "display: {skin: mono}\n",
+    }
+    agents = load(tmp_path / "home", text, files).agents
+    assert [agents[name].busy_input_mode for name in "abc"] == ["queue", "interrupt", "steer"]
+    assert [agents[name].ask_timeout for name in "abc"] == [60, 900, 900]
+    plain = load(tmp_path / "plain", "model: builtin/offline\n").agents["main"]
+    assert plain.busy_input_mode == "queue"
