@@ -28,7 +28,10 @@ CRONJOB = ToolSpec(
             "skills": array("Skills that it reads first.", text("A skill's name.")),
             "enabled_toolsets": array("Only these tools or sets of tools.", text("A name.")),
             "context_from": array("Jobs whose latest output it is given.", text("A job's id.")),
-            "model": struct({"model": text("Another model for it."), "provider": text("Its provider.")}),
+            "model": {
+                **struct({"model": text("Its name."), "provider": text("Its provider.")}),
+                "description": "Another model for it.",
+            },
             "reason": text("pause: why."),
             "include_disabled": flag("list: also those that are paused or done."),
         },
