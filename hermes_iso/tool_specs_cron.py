@@ -21,14 +21,17 @@ CRONJOB = ToolSpec(
             "name": text("What it is called."),
             "repeat": number("How often it runs; without it once for a time, else for ever.", minimum=1),
             "deliver": text(
-                "Where its answers go, with commas between: origin (this chat, the default), local (kept and not sent), a platform"
-                " (your home chat there), PLATFORM:CHAT or PLATFORM:CHAT:THREAD, a name that send_message lists, or all (every"
-                " home)."
+                "Where its answers go, with commas between: origin (this chat, the default), local (kept and not sent), a"
+                " platform (your home chat there), PLATFORM:CHAT or PLATFORM:CHAT:THREAD, a name that send_message lists, or"
+                " all (every home)."
             ),
             "skills": array("Skills that it reads first.", text("A skill's name.")),
             "enabled_toolsets": array("Only these tools or sets of tools.", text("A name.")),
             "context_from": array("Jobs whose latest output it is given.", text("A job's id.")),
-            "model": struct({"model": text("Another model for it."), "provider": text("Its provider.")}),
+            "model": {
+                **struct({"model": text("Its name."), "provider": text("Its provider.")}),
+                "description": "Another model for it.",
+            },
             "reason": text("pause: why."),
             "include_disabled": flag("list: also those that are paused or done."),
         },

@@ -11,6 +11,7 @@ from hermes_iso.cli import (
     egress,
     home,
     importing,
+    keeping,
     policy,
     prove,
     route,
@@ -19,4 +20,4 @@ from hermes_iso.cli import (
     talk,
 )
 
-GROUPS = (serve, setup, adopt, talk, command, control, agent, policy, egress, route, importing, home, prove, bench)
+GROUPS = (serve, setup, adopt, talk, command, control, agent, policy, egress, route, importing, home, keeping, prove, bench)

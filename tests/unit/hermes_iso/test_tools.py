@@ -22,6 +22,7 @@ EXPECTED = [
     "send_message",
     "skills_list",
     "skill_view",
+    "cronjob",
 ]
 
 
