@@ -37,7 +37,7 @@ _REFUSAL_SECONDS = 60.0
 _TRIES = 3
 """Times that a message is handed over which the gateway can't take, before it is left out."""
 _HOSTS = ("cdn.discordapp.com", "media.discordapp.net")
-logging.getLogger("discord").addHandler(logging.NullHandler())  # what matters of it is logged here, in one line each
+logging.getLogger("discord").setLevel(logging.CRITICAL)  # what matters of it is logged here, in one line each
 
 
 class DiscordAdapter:

@@ -11,7 +11,7 @@ discord.py keeps where Discord is in two variables of its classes: `point` sets 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import discord
@@ -24,7 +24,7 @@ from hermes_iso.adapter import ChatAccount
 from hermes_iso.errors import AdapterError
 from hermes_iso.messages import Inbound
 from hermes_iso_adapters.aio_thread import Mailbox
-from hermes_iso_adapters.discord_messages import Reader
+from hermes_iso_adapters.discord_messages import Reader, roles_of
 
 CATCH_UP_SECONDS = 600
 """Seconds for which a channel's messages are looked through that the bot knows nothing of: it may have been started anew."""
@@ -213,16 +213,30 @@ class DiscordClient(discord.Client):
         known, after = gap.newest, gap.after
         where: Any = self.get_channel(channel) or await self.fetch_channel(channel)
         found: list[Taken] = []
+        roles: dict[int, tuple[str, ...]] = {}
         count = 0
         async for message in where.history(limit=PAGE, after=discord.Object(after), oldest_first=True):
             count += 1
             gap.after = max(gap.after, message.id)
             taken = self._taken(message)
-            found += [taken] if taken is not None else []
+            if taken is not None:
+                found.append(replace(taken, inbound=replace(taken.inbound, roles=await self._roles(message, roles))))
         whole = count < PAGE and gap.newest == known
         if whole:
             del self.behind[channel]
         return found, gap.after, whole
+
+    async def _roles(self, message: discord.Message, known: dict[int, tuple[str, ...]]) -> tuple[str, ...]:
+        """Return the roles of a message's author, which Discord does not tell with a message that is fetched."""
+        author = message.author.id
+        if message.guild is None:
+            return ()
+        if author not in known:
+            try:
+                known[author] = roles_of(await message.guild.fetch_member(author))
+            except discord.NotFound:  # who has left has none
+                known[author] = ()
+        return known[author]
 
     def _taken(self, message: discord.Message) -> Taken | None:
         """Return a message that is for the bot, None for any other."""

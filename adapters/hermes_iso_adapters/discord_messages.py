@@ -53,7 +53,7 @@ class Reader:
             user_id=str(message.author.id),
             agent=self.account.agent,
             attachments=attachments,
-            roles=_roles(message.author),
+            roles=roles_of(message.author),
         )
 
     def command(self, interaction: discord.Interaction[Any]) -> Inbound | None:
@@ -69,7 +69,7 @@ class Reader:
             platform_id=str(interaction.id),
             user_id=str(interaction.user.id),
             agent=self.account.agent,
-            roles=_roles(interaction.user),
+            roles=roles_of(interaction.user),
         )
 
     def _chat(self, channel: Any, guild: discord.Guild | None, begins: discord.Message | None = None) -> ChatRef:
@@ -147,7 +147,7 @@ def _places(message: discord.Message) -> set[str]:
     return {str(message.channel.id)} | ({str(parent)} if parent and _is_thread(message.channel) else set())
 
 
-def _roles(user: Any) -> tuple[str, ...]:
+def roles_of(user: Any) -> tuple[str, ...]:
     """Return the roles that somebody has in a message's server; none in a direct message, whatever they have elsewhere."""
     return tuple(str(role.id) for role in user.roles) if isinstance(user, discord.Member) else ()
 

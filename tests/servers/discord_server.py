@@ -203,6 +203,8 @@ class DiscordServer:
         if asked.path.endswith("/commands"):
             world.commands[asked.token] = asked.body
             return []
+        if found := re.fullmatch(r"/guilds/\d+/members/(\d+)", asked.path):
+            return world.member(int(found[1])) | {"user": user(int(found[1]))}
         found = re.fullmatch(r"/channels/(\d+)(?:/(messages|typing)(?:/(\d+)(/threads)?)?)?", asked.path)
         if found is None:
             raise RefusalError(404, "404: Not Found")

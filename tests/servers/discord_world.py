@@ -43,6 +43,7 @@ class World:
     commands: dict[str, Any] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     only: dict[int, str] = field(default_factory=dict)
+    roles: dict[int, list[str]] = field(default_factory=dict)
     nonces: dict[str, int] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
     last: int = 0
@@ -131,17 +132,15 @@ class World:
         event = dict(message)
         guild_id = self.channels[channel_id].get("guild_id")
         if guild_id is not None:
-            joined = "2026-01-01T00:00:00+00:00"
-            member = {
-                "roles": [str(each) for each in roles or []],
-                "joined_at": joined,
-                "deaf": False,
-                "mute": False,
-                "flags": 0,
-            }
-            event |= {"guild_id": guild_id, "member": member}
+            self.roles[author] = [str(each) for each in roles or []]
+            event |= {"guild_id": guild_id, "member": self.member(author)}
         self.dispatch("MESSAGE_CREATE", event, guild_id=guild_id or channel_id)
         return int(message["id"])
+
+    def member(self, number: int) -> dict[str, Any]:
+        """Return what somebody is in every server."""
+        about = {"joined_at": "2026-01-01T00:00:00+00:00", "deaf": False, "mute": False, "flags": 0}
+        return about | {"roles": self.roles.get(number, [])}
 
     def use(self, channel_id: int, name: str, args: str = "", *, author: int = 7, token: str = "") -> int:
         """Let somebody use a slash command of a bot's (of any, where none is named)."""

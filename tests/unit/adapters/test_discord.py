@@ -326,3 +326,16 @@ async def test_two_accounts_cannot_speak_to_different_discords(server):
     async with served(adapter, ListIntake()):
         with pytest.raises(AdapterError, match="one base_url"):
             await DiscordAdapter(account_of(server, base_url="http://127.0.0.1:1/api")).serve_adapter(ListIntake())
+
+
+async def test_roles_count_also_for_what_was_missed(server):
+    """And what stands in threads by then disturbs nothing."""
+    intake = ListIntake()
+    server.world.say(ROOM, f"<@{BOT}> one", roles=[9])
+    number = server.world.say(ROOM, f"<@{BOT}> two", roles=[9])
+    server.world.channel(number, GUILD, kind=PUBLIC_THREAD, parent=ROOM, owner=BOT)
+    server.world.message(number, server.world.bot(TOKEN), content="an answer")
+    async with served(DiscordAdapter(account_of(server, auto_thread=True)), intake) as adapter:
+        taken = await intake.wait_for(2)
+        await wait_until(lambda: adapter.status()["behind"] == 0)
+    assert [set(each.roles) for each in taken] == [{"9", str(GUILD)}] * 2
