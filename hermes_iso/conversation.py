@@ -69,6 +69,8 @@ async def _listen(work: Work, lease: LeaseLike, heard: Heard) -> End:
                 await work.log.add_tool("tool_returned", tool=name, ok=message.ok, seconds=message.seconds)
                 await work.relay(Progress("tool_returned", "ok" if message.ok else "failed", name))
                 await heard.returned(shown(message.call_id), name, ok=message.ok, seconds=message.seconds)
+            case wire.Status():
+                await work.relay(Progress("status", shown(message.text)))
             case wire.TurnDone() | wire.TurnFailed():
                 await work.log.add("text", pieces=pieces, characters=characters)
                 await _note_later_frames(work, lease)

@@ -12,6 +12,8 @@ HISTORY_BYTES = 600_000
 """Most bytes of history as JSON in a turn's request: with persona and text it must fit in one frame."""
 HISTORY_COUNT = 400
 """Most messages of history in a turn's request."""
+SUMMARY_TITLE = "[The earlier part of this conversation was replaced by this summary of it.]"
+"""What a history begins with, as the user's word before its summary, after /compress."""
 CALLS = 128
 """Most tool calls of one message."""
 NAME_LENGTH = 256

@@ -113,7 +113,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Something of a running turn that an adapter may show before the answer: `kind` is text, tool_called or tool_returned.
+    """Something of a running turn that may be shown before the answer: `kind` is text, tool_called, tool_returned or status.
 
     One of kind `question` must be shown, and at once: the turn waits for a person's answer. Its `name` is clarify or approval.
     """

@@ -58,7 +58,7 @@ class Turn:
     processes: names what its background processes belong to. history: earlier messages, oldest first, cut to what fits.
     chat: the identity of its chat. row: its session in the database, None where the caller keeps the history itself.
     settings: what the session has of its own; denied_tools: taken away from this turn, whatever grants them.
-    replaces: the number from which on the session's messages give way to this turn's.
+    title: its session's. replaces: the number from which on the session's messages give way to this turn's.
     """
 
     turn_id: str
@@ -72,6 +72,7 @@ class Turn:
     settings: SessionSettings = NO_SETTINGS
     denied_tools: frozenset[str] = frozenset()
     replaces: int | None = None
+    title: str = ""
 
 
 class Sessions:
@@ -128,7 +129,7 @@ class Sessions:
             return None
         row, texts = found
         turn = Turn(turn_id, route, inbound, row.session_id, key.identity, chat=key.identity, row=row.id)
-        return _with(turn, SessionSettings.from_text(row.settings), texts)
+        return _with(turn, row, texts)
 
     async def kept_answer(self, inbound: Inbound, route: Route) -> tuple[str, str] | None:
         """Return the answer and the session's id where the chat's last exchange is this very message's, else None.
@@ -274,13 +275,14 @@ class Sessions:
 
         row, texts, first = await self.run(route.agent, select)
         turn = Turn(turn_id, route, inbound, row.session_id, json.dumps(belongs), chat=key.identity, row=row.id, replaces=first)
-        return _with(turn, SessionSettings.from_text(row.settings), texts)
+        return _with(turn, row, texts)
 
 
-def _with(turn: Turn, settings: SessionSettings, texts: Sequence[str]) -> Turn:
+def _with(turn: Turn, row: SessionRow, texts: Sequence[str]) -> Turn:
     """Return a turn with what its session has stored."""
+    settings = SessionSettings.from_text(row.settings)
     history = tuple(from_user([json.loads(text) for text in texts]))
-    return replace(turn, history=history, settings=settings, denied_tools=settings.denied_tools)
+    return replace(turn, history=history, settings=settings, denied_tools=settings.denied_tools, title=row.title)
 
 
 def chat_key(inbound: Inbound, route: Route) -> ChatKey:

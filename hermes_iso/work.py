@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from hermes_iso.agents import Agent, Allowance
 from hermes_iso.errors import TurnError
+from hermes_iso.history import SUMMARY_TITLE
 from hermes_iso.journal import TurnLog
 from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.policy import Layer, ToolPolicy
@@ -167,8 +168,9 @@ class Work:
     def _facts(self) -> dict[str, Any]:
         """Return what an engine of its own is told besides.
 
-        stored: whether its session is kept. refused: tools of Hermes' that this turn is not granted. others: whether it is
-        granted those that no policy knows, of plugins and MCP servers.
+        stored: whether its session is kept. title: that session's. summed_up: whether its history begins with a summary.
+        refused: tools of Hermes' that this turn is not granted. others: whether it is granted those that no policy knows, of
+        plugins and MCP servers.
         """
         if self.agent.engine == "native":
             return {}
@@ -177,6 +179,8 @@ class Work:
             **self.agent.facts(),
             "platform": self.turn.route.reply_to.platform,
             "stored": self.turn.row is not None,
+            "title": self.turn.title,
+            "summed_up": len(self.turn.history) > 1 and self.turn.history[0].get("content") == SUMMARY_TITLE,
             "key": self.model_key,
             "refused": sorted(self.agent.tools.keys() - names),
             "others": self._others,

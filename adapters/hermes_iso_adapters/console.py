@@ -237,9 +237,9 @@ class ConsoleAdapter:
         if progress.kind == "text":
             self._shown += progress.text
             self._terminal.write(progress.text)
-        elif progress.kind == "tool_called":
+        elif progress.kind in ("tool_called", "status"):
             start = "\n" if self._shown and not self._shown.endswith("\n") else ""
-            self._terminal.write(f"{start}[{progress.name}] {' '.join(progress.text.split())[:100]}\n")
+            self._terminal.write(f"{start}[{progress.name or 'status'}] {' '.join(progress.text.split())[:100]}\n")
             self._shown = ""
 
     async def _relay_beside(self, progress: Progress) -> None:

@@ -106,6 +106,8 @@ class StreamAnswer:
             await self._chunk({"content": ("\n\n" if self._between or self._segment else "") + progress.text})
             self._segment, self._between = "", True
             return
+        if progress.kind == "status":
+            return
         if progress.kind != "text":
             self._between = self._between or bool(self._segment)
             self._segment = ""

@@ -123,7 +123,7 @@ class ResponseStream:
         await self._begin()
         if progress.kind == "text":
             await self._say(progress.text)
-        elif self._text:
+        elif self._text and progress.kind != "status":
             await self._say("\n\n")
             await self._end_item(last=False)
 

@@ -86,6 +86,8 @@ class RunEvents:
         what: dict[str, Any] = {"tool": progress.name, "preview": progress.text}
         if progress.kind == "text":
             what = {"delta": progress.text}
+        elif progress.kind == "status":
+            what = {"text": progress.text}
         elif progress.kind == "question":
             what = {"kind": progress.name, "question": progress.text}
         elif progress.kind == "tool_returned":

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hermes_iso.commands.command import Call, Reply
 from hermes_iso.errors import TurnError
+from hermes_iso.history import SUMMARY_TITLE
 from hermes_iso.work import Work
 
 KEPT = 2
@@ -14,7 +15,6 @@ _ORDER = (
     "Sum up our conversation so far for yourself, so that you can go on with it when only your summary is left: what was"
     " asked, what was done and found (names, paths, figures, decisions), what is open. Answer with the summary alone."
 )
-_TITLE = "[The earlier part of this conversation was replaced by this summary of it.]"
 
 
 async def compress(call: Call) -> Reply:
@@ -32,7 +32,7 @@ async def compress(call: Call) -> Reply:
                 f" {left} are kept."
             )
         order = _ORDER + (f" What matters most: {focus}" if focus else "")
-        asked = replace(turn, inbound=replace(call.inbound, text=order))
+        asked = replace(turn, inbound=replace(call.inbound, text=order), row=None)  # it is no part of the session
         outcome = await call.desk.runner.run(Work.without_tools(asked, agent, relay=call.desk.relay, log=call.desk.log))
         await call.desk.sessions.charge(turn, outcome.usage)
         if outcome.error is not None or outcome.interrupted or not outcome.text.strip():
@@ -40,7 +40,7 @@ async def compress(call: Call) -> Reply:
             raise TurnError(
                 kind, f"The history stays as it was: {outcome.text or 'there was no summary.'}", outcome.retry_after
             )
-        summary = [{"role": "user", "content": _TITLE}, {"role": "assistant", "content": outcome.text}]
+        summary = [{"role": "user", "content": SUMMARY_TITLE}, {"role": "assistant", "content": outcome.text}]
         gone, left = await call.desk.book.shorten(kept, call.desk.turn_id, summary)
     return f"{gone} messages were summed up in {len(outcome.text)} characters; the history has {left} messages now."
 

@@ -164,6 +164,14 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class Status:
+    """Tell the person who waits how the turn goes on, such as that the model is asked again; no part of the answer."""
+
+    t: ClassVar[str] = "status"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerCall:
     """Ask the trusted side for something that a guest may not do itself."""
 
@@ -203,7 +211,7 @@ class TurnFailed:
 
 
 HostMessage: TypeAlias = TurnRequest | MakeReady | BrokerChunk | BrokerAnswer | Interrupt | Steer
-GuestMessage: TypeAlias = TextDelta | ToolCalled | ToolReturned | BrokerCall | SteerTaken | TurnDone | TurnFailed
+GuestMessage: TypeAlias = TextDelta | ToolCalled | ToolReturned | Status | BrokerCall | SteerTaken | TurnDone | TurnFailed
 
 
 class Message(Protocol):

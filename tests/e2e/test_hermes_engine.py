@@ -1,6 +1,8 @@
 """Turns of the real hermes-agent over HTTP: each in its agent's sandbox, with its own home, model, tools and conversation."""
 
+import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hermes_iso.history import SUMMARY_TITLE
 from tests.support.gateways import Running, running_gateway, write_hermes_home
 from tests.support.hermes import engine_keys, said
 from tests.support.hermes_package import needs_hermes
@@ -19,8 +22,19 @@ AGENTS = ("alice", "bob", "carol", "dave")
 PLUGIN = """
 import json
 import os
+import time
+
+from run_agent import AIAgent
 
 STATE = []
+USUAL = AIAgent.interrupt
+
+def interrupt(*args, **more):
+    with open("/workspace/interrupted", "w") as file:
+        file.write(str(time.time()))
+    return USUAL(*args, **more)
+
+AIAgent.interrupt = interrupt
 
 def register(ctx):
     def keep(args, **_):
@@ -129,43 +143,68 @@ def test_a_turn_is_hermes_own(gateway: Running, model: str) -> None:
     assert {"skill_manage", "terminal", "keep_word"} <= {tool["function"]["name"] for tool in request["body"]["tools"]}
 
 
-def test_forty_turns_at_a_time_keep_to_their_own(gateway: Running, home: Path) -> None:
-    """Terminal, files, memory, plugin and .env of each of forty concurrent turns are those of its own profile."""
-    command = 'echo "$HERMES_HOME:$HOME:$CRM_PASSWORD:$PLUGIN_WORD:$HERMES_ISO_AGENT:$(pwd)"; cat /hermes/memories/MEMORY.md'
+KINDS = ("terminal", "keep_word", "write_file", "memory")
+COMMAND = 'echo "$HERMES_HOME:$HOME:$CRM_PASSWORD:$PLUGIN_WORD:$HERMES_ISO_AGENT:$(pwd)"; cat /hermes/memories/MEMORY.md'
 
-    def take(number: int) -> tuple[str, str, dict]:
-        agent, kind = AGENTS[number % 4], ("terminal", "keep_word", "write_file", "memory")[number // 4 % 4]
-        given = {
-            "terminal": {"command": command},
-            "keep_word": {"word": f"word-of-{agent}"},
-            "write_file": {"path": f"/workspace/file-{number}", "content": f"written by {agent}"},
-            "memory": {"action": "add", "target": "memory", "content": f"note {number} of {agent}"},
-        }[kind]
-        options = {"agent": agent, "X-Hermes-Session-Id": f"many-{number}"}
-        return agent, kind, result(gateway.answer(call(kind, **given), **options))
+
+def probe(gateway: Running, agent: str, kind: str, session: str) -> dict:
+    """Have an agent use a tool in a session and return what it gave."""
+    given = {
+        "terminal": {"command": COMMAND},
+        "keep_word": {"word": f"word-of-{agent}"},
+        "write_file": {"path": f"/workspace/{session}", "content": f"written by {agent}"},
+        "memory": {"action": "add", "target": "memory", "content": f"note {session} of {agent}"},
+    }[kind]
+    return result(gateway.answer(call(kind, **given), agent=agent, **{"X-Hermes-Session-Id": session}))
+
+
+def leaks(home: Path, agent: str, kind: str, session: str, found: dict) -> list[str]:
+    """Return what is not as it has to be when a probe was the agent's own: its answer, its file, its rows in state.db."""
+    profile, others = home / "profiles" / agent, [name for name in AGENTS if name != agent]
+    own = {
+        "terminal": lambda: str(found.get("output")).startswith(
+            f"/hermes:/home/agent:password-of-{agent}::{agent}:/workspace\nmemory of {agent}\n"
+        ),
+        "keep_word": lambda: found == {"words": [f"word-of-{agent}"], "home": "/hermes", "crm": f"password-of-{agent}"},
+        "write_file": lambda: (file := profile / "workspace" / session).exists() and file.read_text() == f"written by {agent}",
+        "memory": lambda: f"note {session} of {agent}" in (profile / "memories" / "MEMORY.md").read_text(),
+    }[kind]
+    roles = [role for role, _ in said(profile, session)]
+    wrong = {
+        "another agent is named": any(name in json.dumps(found) for name in others),
+        "the answer or the file is not its own": not own(),
+        "its rows are not its own": roles != ["user", "assistant", "tool", "assistant"],
+        "another agent has its rows": any(said(home / "profiles" / name, session) for name in others),
+    }
+    return [what for what, holds in wrong.items() if holds]
+
+
+def test_forty_turns_at_a_time_keep_to_their_own(gateway: Running, home: Path) -> None:
+    """Terminal, files, memory, plugin, .env, rows and log of each of forty concurrent turns are those of its own profile."""
+
+    def take(number: int) -> tuple[str, str, str, dict]:
+        agent, kind, session = AGENTS[number % 4], KINDS[number // 4 % 4], f"many-{number}"
+        return agent, kind, session, probe(gateway, agent, kind, session)
 
     with ThreadPoolExecutor(40) as threads:
         done = list(threads.map(take, range(40)))
-    for agent, kind, found in done:
-        others = [name for name in AGENTS if name != agent]
-        assert not any(name in json.dumps(found) for name in others), (agent, kind, found)
-        if kind == "terminal":
-            start = f"/hermes:/home/agent:password-of-{agent}::{agent}:/workspace\nmemory of {agent}\n"
-            assert found["output"].startswith(start)
-        if kind == "keep_word":
-            assert found == {"words": [f"word-of-{agent}"], "home": "/hermes", "crm": f"password-of-{agent}"}
-    for number, (agent, kind, _) in enumerate(done):
-        profile = home / "profiles" / agent
-        assert [role for role, _ in said(profile, f"many-{number}")] == ["user", "assistant", "tool", "assistant"]
-        assert [said(home / "profiles" / name, f"many-{number}") for name in AGENTS if name != agent] == [[], [], []]
-        if kind == "write_file":
-            assert (profile / "workspace" / f"file-{number}").read_text() == f"written by {agent}"
-        if kind == "memory":
-            assert f"note {number} of {agent}" in (profile / "memories" / "MEMORY.md").read_text()
+    assert [(taken, wrong) for taken in done if (wrong := leaks(home, *taken))] == []
     for agent in AGENTS:
         log = (home / "profiles" / agent / ".agent" / "logs" / "agent.log").read_text()
         assert f"[many-{AGENTS.index(agent)}]" in log
         assert not any(f"of {name}" in log or f"of-{name}" in log for name in AGENTS if name != agent)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_probes_see_a_leak(gateway: Running, home: Path, kind: str) -> None:
+    """Were bob served from alice's profile, each probe would say so: real answers from there, judged as bob's, are leaks."""
+    session = f"shared-{kind}"
+    found = probe(gateway, "alice", kind, session)
+    assert leaks(home, "alice", kind, session, found) == []
+    wrong = leaks(home, "bob", kind, session, found)
+    assert {"the answer or the file is not its own", "its rows are not its own", "another agent has its rows"} <= set(wrong)
+    if kind in ("terminal", "keep_word"):
+        assert "another agent is named" in wrong
 
 
 def test_a_session_goes_on_and_can_be_undone(gateway: Running, home: Path, model: str) -> None:
@@ -182,16 +221,49 @@ def test_a_session_goes_on_and_can_be_undone(gateway: Running, home: Path, model
     ]
 
 
-def test_an_interrupted_turn_keeps_what_was_said(gateway: Running, model: str) -> None:
-    """A stop reaches an answer that hangs at once, and what had come of it stays."""
-    options = {"agent": "carol", "X-Hermes-Session-Id": "stopped"}
-    with ThreadPoolExecutor(2) as threads:
-        answer = threads.submit(gateway.answer, "HANG", **options)
-        while not any((request["body"] or {}).get("messages", [{}])[-1].get("content") == "HANG" for request in asked(model)):
-            time.sleep(0.05)
-        gateway.answer("/stop", **options)
-        assert answer.result() in ("echo: ", "The turn was stopped before it had said anything.")
-    assert gateway.answer("and now", **options).endswith("and now")
+def test_title_and_compress_hold_in_state_db(gateway: Running, home: Path, model: str) -> None:
+    """The next turn is asked with the summary and what was kept, and state.db, the model and the gateway agree on that."""
+    options = {"agent": "alice", "X-Hermes-Session-Id": "shorter"}
+    for text in ("one", "two", "three"):
+        gateway.answer(text, **options)
+    gateway.answer("/title A short one", **options)
+    assert "2 messages were summed up" in gateway.answer("/compress", **options)
+    gateway.answer("four", **options)
+    database, told = home / "profiles" / "alice", asked(model)[-1]["body"]["messages"][1:]
+    texts = [text for _, text in said(database, "shorter")]
+    assert texts[:2] == [SUMMARY_TITLE, told[1]["content"]]
+    assert texts[1].startswith("echo: Sum up our conversation")
+    assert texts[2:] == ["two", "echo: two", "three", "echo: three", "four", "echo: four"]
+    assert [message["content"] for message in told] == texts[:-1]
+    with contextlib.closing(sqlite3.connect(home / "hermes-iso" / "agents" / "alice" / "sessions.db")) as connection:
+        select = "SELECT message FROM messages m JOIN sessions s ON s.id = m.session WHERE session_id = 'shorter' ORDER BY seq"
+        assert [json.loads(row)["content"] for (row,) in connection.execute(select)] == texts
+    with contextlib.closing(sqlite3.connect(database / ".agent" / "state.db")) as connection:
+        assert connection.execute("SELECT title FROM sessions WHERE id = 'shorter'").fetchone() == ("A short one",)
+
+
+@pytest.mark.parametrize(
+    ("text", "event", "output"),
+    [("HANG", "message.delta", "echo: "), (f"CALL terminal {json.dumps({'command': 'sleep 60'})}", "tool.started", "")],
+)
+def test_a_stop_is_inside_within_100_ms(gateway: Running, home: Path, text: str, event: str, output: str) -> None:
+    """Counted from the client's request to hermes-agent's own interrupt; what was said by then is the run's output."""
+    seen, delays = home / "profiles" / "carol" / "workspace" / "interrupted", []
+    with gateway.client() as client, gateway.client() as stopping:
+        for _ in range(5):
+            run = client.post("/p/carol/v1/runs", json={"model": "x", "input": text}).json()["run_id"]
+            with client.stream("GET", f"/p/carol/v1/runs/{run}/events") as response:
+                lines = (json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: {"))
+                next(told for told in lines if told["event"] == event)
+                began = time.time()
+                stopping.post(f"/p/carol/v1/runs/{run}/stop").raise_for_status()
+                last = list(lines)[-1]
+            assert (last["event"], last["output"].startswith(output)) == ("run.cancelled", True), last
+            delays.append(float(seen.read_text()) - began)
+            assert delays[-1] > 0
+            if min(delays) < 0.1:
+                break
+    assert min(delays) < 0.1, delays
 
 
 def test_a_failing_model_is_one_sentence(gateway: Running) -> None:

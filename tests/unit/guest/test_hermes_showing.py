@@ -7,7 +7,7 @@ import pytest
 
 from hermes_iso_sandbox import wire
 from hermes_iso_sandbox.guest.engines import TurnFault
-from hermes_iso_sandbox.guest.engines.hermes.showing import Showing
+from hermes_iso_sandbox.guest.engines.hermes.showing import PREVIEW, Showing
 
 
 class Said:
@@ -39,6 +39,7 @@ def test_text_and_tools_are_shown_and_the_history_is_plain() -> None:
     showing = Showing(said, made)  # type: ignore[arg-type]
     made.tool_start_callback("c1", "terminal", {"command": "ls  -l"})
     made.tool_complete_callback("c1", "terminal", {}, '{"error": "no"}')
+    made.status_callback("lifecycle", "asked again " * 1000)
     made.stream_delta_callback("done")
     call = {"id": "c1", "type": "function", "function": {"name": "terminal", "arguments": "{}", "more": 1}, "call_id": "c1"}
     messages = [
@@ -48,7 +49,8 @@ def test_text_and_tools_are_shown_and_the_history_is_plain() -> None:
         {"role": "assistant", "content": "done", "finish_reason": "stop"},
     ]
     done = showing.done({"final_response": "done", "messages": messages})
-    assert [type(message) for message in said.messages] == [wire.ToolCalled, wire.ToolReturned, wire.TextDelta]
+    assert [type(message) for message in said.messages] == [wire.ToolCalled, wire.ToolReturned, wire.Status, wire.TextDelta]
+    assert len(said.messages[2].text) == PREVIEW
     assert (said.messages[0].preview, said.messages[1].ok) == ("ls -l", False)
     plain = {"id": "c1", "type": "function", "function": {"name": "terminal", "arguments": "{}"}}
     assert done.messages == [

@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from hermes_iso import outcomes
 from hermes_iso.errors import ModelError
 from hermes_iso.guest_calls import PARAMS_BYTES
 from hermes_iso.messages import Outbound, Usage
@@ -38,10 +39,11 @@ def saying(*messages: Any) -> Script:
 
 
 async def test_turn_relays_what_it_shows_in_order(tmp_path: Path) -> None:
-    """Text and tools reach the adapter in the order in which they were said, cleaned for one line."""
+    """Text, tools and a status reach the adapter in the order in which they were said, cleaned for one line."""
     script = saying(
         wire.ToolCalled("1", "terminal\x1b[2J", "ls\n-l"),
         wire.ToolReturned("1", "terminal", False, 0.5),
+        wire.Status("asked\nagain" + 1000 * "!"),
         wire.TextDelta("a\ud800"),
         wire.TextDelta(""),
         wire.TurnDone("a"),
@@ -53,6 +55,7 @@ async def test_turn_relays_what_it_shows_in_order(tmp_path: Path) -> None:
         assert shown == [
             ("tool_called", "terminal[2J", "ls -l"),
             ("tool_returned", "terminal", "failed"),
+            ("status", "", outcomes.shown("asked again" + 1000 * "!")),
             ("text", "", "a?"),
         ]
 

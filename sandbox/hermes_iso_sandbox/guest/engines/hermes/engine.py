@@ -67,14 +67,14 @@ def _converse(maker: Maker, request: wire.TurnRequest, talk: Talk) -> wire.TurnD
     database, stored = maker.database, request.facts.get("stored", True)
     session_id, messages = request.session_id, request.history
     if stored:
-        session_id, messages = history.begin(database, session_id, messages)
+        session_id, messages = history.begin(database, session_id, messages, summed_up=request.facts["summed_up"])
     agent = maker.fitted(request, session_id, talk)
     showing = Showing(talk, agent)
     Asking(talk, request.session_key).attach(agent)
     talk.listen(agent.interrupt, showing.told)
     done = showing.done(agent.run_conversation(request.text, conversation_history=messages, task_id=session_id))
     if stored:
-        history.finish(database, request.session_id, request.text)
+        history.finish(database, request.session_id, request.text, request.facts["title"])
     else:
         database.delete_session_if_empty(session_id)
     database.close()

@@ -32,6 +32,7 @@ class Showing:
         agent.stream_delta_callback = self._delta
         agent.tool_start_callback = self._called
         agent.tool_complete_callback = self._returned
+        agent.status_callback = self._status
         agent._drain_pending_steer = self._drained
 
     def told(self, text: str) -> None:
@@ -66,6 +67,10 @@ class Showing:
         """Tell that a tool starts."""
         self._began[str(call_id)] = time.monotonic()
         self._talk.send(wire.ToolCalled(str(call_id), str(name), _preview(arguments)))
+
+    def _status(self, kind: str, text: str) -> None:  # noqa: ARG002  # Hermes' form
+        """Tell how the turn goes on."""
+        self._talk.send(wire.Status(str(text)[:PREVIEW]))
 
     def _returned(self, call_id: str, name: str, arguments: Any, result: Any, *_: Any) -> None:  # noqa: ARG002  # Hermes' form
         """Tell that a tool ended."""
