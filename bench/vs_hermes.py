@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.vs_hermes.pages import write  # noqa: E402
 from bench.vs_hermes.report import describe_run, leaks_of, page, targets  # noqa: E402
-from bench.vs_hermes.run import FULL, PARTS, QUICK, Book, compare  # noqa: E402
+from bench.vs_hermes.run import FULL, PARTS, QUICK, Book, Scale, compare  # noqa: E402
 from bench.vs_hermes.sides import OURS, SideError  # noqa: E402
 
 
@@ -44,10 +44,23 @@ def arguments() -> argparse.Namespace:
     return given
 
 
+async def run_until_told(book: Book, scale: Scale, given: argparse.Namespace) -> bool:
+    """Compare; return whether it came to its end before a signal said to stop."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals, trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+
+            async def stop() -> None:
+                await anext(signals)
+                scope.cancel()
+
+            nursery.start_soon(stop)
+            await compare(book, scale, given.only.split(","), given.hermes.absolute(), given.engine)
+            nursery.cancel_scope.cancel()
+    return not scope.cancelled_caught
+
+
 def main() -> int:
     """Compare, print, write; return the exit code."""
-    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell has it ignored: the gateways have to end, too
-        signal.signal(ending, signal.default_int_handler)
     given = arguments()
     if not given.hermes.exists():
         print("There is no hermes-agent to compare with: `make hermes` installs it.", file=sys.stderr)
@@ -57,20 +70,18 @@ def main() -> int:
     run = describe_run(given.hermes, given.engine, scale.name, command)
     book = Book(ROOT / ".venv" / "vs_hermes" / f"{scale.name}-{given.engine}.json", run, resume=given.resume)
     failed: list[BaseException] = []
-    interrupted = False
+    whole = False
     try:
-        trio.run(compare, book, scale, given.only.split(","), given.hermes.absolute(), given.engine)
+        whole = trio.run(run_until_told, book, scale, given)
     except* SideError as errors:
         failed += errors.exceptions
-    except* KeyboardInterrupt:
-        interrupted = True
-    if failed or interrupted:
+    if not whole:
         print(*failed, "What was found so far is kept: --resume goes on from there.", sep="\n", file=sys.stderr)
-        return 130 if interrupted else 3
+        return 3 if failed else 130
     result = {**book.result, "targets": targets(book.result)}
     print(json.dumps(result, indent=1) if given.json else page(result))
-    whole = not given.quick and set(given.only.split(",")) == set(PARTS)
-    if whole if given.write is None else given.write:
+    full = not given.quick and set(given.only.split(",")) == set(PARTS)
+    if full if given.write is None else given.write:
         write(result)
     missed = [each["name"] for each in result["targets"] if each["met"] is False]
     for name in missed:

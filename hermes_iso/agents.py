@@ -52,10 +52,16 @@ def no_other_model(name: str) -> ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class Contacts:
-    """The agents that one may write to and those that it takes messages from; a message needs the word of both sides."""
+    """The agents that one may write to and those that it takes messages from; a message needs the word of both sides.
+
+    chats: chats that it may write to beside those that are its own anyhow, by names for them: PLATFORM:CHAT or
+    PLATFORM:CHAT:THREAD. writes: whether any chat is served that it could write to.
+    """
 
     to: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
+    chats: Mapping[str, str] = field(default_factory=dict)
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +156,8 @@ class Agent:
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """The tools that its engine has for it: one for writing to other agents only where there are some."""
-        return tuple(name for name in self.tools if name != "send_message" or self.contacts.to)
+        """The tools that its engine has for it: one for writing to agents and chats only where there are some."""
+        return tuple(name for name in self.tools if name != "send_message" or self.contacts.to or self.contacts.writes)
 
     @property
     def needs(self) -> Needs:

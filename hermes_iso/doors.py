@@ -33,6 +33,8 @@ from hermes_iso_sandbox import Confinement
 
 Equip: TypeAlias = Callable[[Door], None]
 """Lets a door answer by itself, as the config has it now; called anew after each reload."""
+Rules: TypeAlias = Callable[[], EgressRules]
+"""Gives what may be reached through a door, as the config has it now."""
 
 CLOSE_TIMEOUT = 2.0
 """Seconds for what went through a door to get into the journal when the door is closed."""
@@ -49,31 +51,35 @@ class Doors:
         self._sender = sender
         self._hermes = hermes
         self._lookup = lookup
-        self._open: dict[Door, Equip] = {}
+        self._open: dict[Door, tuple[Equip, Rules]] = {}
 
     def use(self, config: Config) -> None:
         """Go by another config from now on; what is going on and is no longer allowed ends at once."""
         self._config = config
         self._hermes.keep_only(config.agents)
-        for door, equip in list(self._open.items()):
+        for door, (equip, rules) in list(self._open.items()):
             equip(door)
-            door.swap(self._rules(door.agent))
+            door.swap(rules())
 
     @asynccontextmanager
     async def beside(self, work: Work, lease: LeaseLike, *, models: ModelDoor) -> AsyncIterator[None]:
-        """Serve a turn's door while the body runs; a turn that is granted nothing that could use it finds it closed."""
+        """Serve a turn's door while the body runs; a turn that is granted nothing that could use it finds it closed.
+
+        An engine that asks its model through the door finds nothing but that behind it then.
+        """
         listener = await lease.take_door()
         if listener is None:
             yield
             return
-        if not work.may_go_out:
+        if not work.may_go_out and work.agent.engine == "native":
             listener.close()
             yield
             return
         async with Background() as nursery:
             offers = await self._hermes.offers(work.agent)
             equip = partial(equip_for_turn, work=work, models=models, sender=self._sender, offers=offers)
-            nursery.start_soon(self._serve, work.agent.id, listener, work.log, equip)
+            rules = partial(self._rules, work.agent.id) if work.may_go_out else EgressRules
+            nursery.start_soon(self._serve, work.agent.id, listener, work.log, equip, rules)
             yield
 
     async def serve_process(self, confinement: Confinement, listener: socket.socket) -> None:
@@ -84,25 +90,25 @@ class Doors:
         def equip(door: Door) -> None:
             equip_for_process(door, self._config.agents.get(confinement.name), self._sender, log)
 
-        await self._serve(confinement.name, listener, log, equip)
+        await self._serve(confinement.name, listener, log, equip, partial(self._rules, confinement.name))
 
     def _rules(self, agent: str) -> EgressRules:
         """Return what an agent may reach now: nothing when it is not served any more."""
         found = self._config.agents.get(agent)
         return found.egress if found else EgressRules()
 
-    async def _serve(self, agent: str, listener: socket.socket, log: TurnLog, equip: Equip) -> None:
+    async def _serve(self, agent: str, listener: socket.socket, log: TurnLog, equip: Equip, rules: Rules) -> None:
         """Serve a door until cancelled; what went through it is in the journal when this returns."""
         send, receive = trio.open_memory_channel[dict[str, Any]](math.inf)  # a door has at most `DoorLimits.total` records
         door = Door(
             agent=agent,
             turn=log.turn_id,
-            rules=self._rules(agent),
+            rules=rules(),
             record=send.send_nowait,
             dialer=Dialer(self._config.resolve, self._lookup or SystemLookup()),
         )
         equip(door)
-        self._open[door] = equip
+        self._open[door] = (equip, rules)
         try:
             async with Background() as nursery:
                 nursery.start_soon(_write, receive.clone(), log)

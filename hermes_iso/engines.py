@@ -28,6 +28,10 @@ _OURS = frozenset({"send_message"})
 """Tools that the gateway has and hermes-agent has not, or not in a form that a sandbox could hold."""
 _BY_SHELL = frozenset({"read_file", "write_file", "patch", "search_files"})
 """Tools that Hermes does by commands of its own."""
+_STAY_INSIDE = frozenset(
+    {"clarify", "delegate_task", "memory", "process", "session_search", "skill_manage", "skill_view", "skills_list", "todo"}
+)
+"""Tools that reach no host but the model's; any other may."""
 HERMES_TOOLS: Tools = {
     name: ToolSpec(
         name,
@@ -35,6 +39,7 @@ HERMES_TOOLS: Tools = {
         {},
         executes=name in _EXECUTE | _BY_SHELL or (name in TOOLS and TOOLS[name].executes),
         writes=name in _WRITE or (name in TOOLS and TOOLS[name].writes),
+        asks_hosts=name not in _STAY_INSIDE,
     )
     for name in sorted(KNOWN_TOOLS - _OURS)
 }

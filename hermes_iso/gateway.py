@@ -17,11 +17,14 @@ import trio
 
 from hermes_iso.adapter import Chats, Relay
 from hermes_iso.admin import serve_admin
+from hermes_iso.broker.chat_messages import ChatMessages
 from hermes_iso.broker.messages import PostOffice
 from hermes_iso.commands.desk import Desk
 from hermes_iso.commands.line import take_command
 from hermes_iso.config.schema import Config
+from hermes_iso.cron.clock import Clock
 from hermes_iso.delivery import Deliver, answer_of, deliver_once, outbound_of, refusal_of
+from hermes_iso.destinations import Destinations
 from hermes_iso.errors import DrainingError, TurnError, UsageError
 from hermes_iso.file_watch import reload_on_change
 from hermes_iso.generation import Change, Generation, Generations
@@ -65,6 +68,7 @@ async def open_gateway(
             await gateway.front.inbox.load()
             await open_chats(gateway, services)
             services.background.start_soon(gateway.front.serve)
+            services.background.start_soon(gateway.clock.serve)
         if admin:
             await services.background.start(serve_admin, gateway, services.records.directory)
         yield gateway
@@ -79,7 +83,9 @@ class Gateway:
         self._controls = controls
         self._reloader = Reloader(services, self._generations)
         self._post = PostOffice(self)
-        self.front = Front(self, services, urgent=services.asks.waits_for)
+        self.destinations = Destinations(self, services.records.sessions, services.records.people)
+        self.clock = Clock(self, self.destinations)
+        self.front = Front(self, services, urgent=services.asks.waits_for, kinds={"cron": self.clock.answering})
         self.started = time.time()
         self._draining = False
         self._handling = 0
@@ -140,7 +146,7 @@ class Gateway:
                 turn_id, asked, route, replaces=reply.replaces, settings=reply.settings, beside=reply.beside
             )
             async with where as turn:
-                mailbox = self._post.mailbox(turn, log)
+                mailbox = self._post.mailbox(turn, log, ChatMessages(self.front.inbox, self.destinations, turn))
                 own, slot = turn.settings.applied(agent), services.slots.slot_of(inbound, agent.id, agent.max_concurrent)
                 work = Work.granted(turn, own, relay=relay, log=log, mailbox=mailbox, slot=slot, ledger=ledger)
                 outcome = await services.hooks.around(turn, partial(services.runner.run, work))

@@ -53,7 +53,8 @@ class Inbound:
     attachments: files that came with it.
     answerable: whether its sender can be asked something while the turn runs: a question is seen in this chat at once, and the
         next message in it can be the answer.
-    clock: a clock began it and nobody waits: messages of people go first.
+    clock: a clock began it and nobody waits: messages of people go first, and no text of it is a command.
+    model, denied_tools: what a job says of the session that it begins; see `SessionSettings`.
     """
 
     chat: ChatRef
@@ -72,6 +73,8 @@ class Inbound:
     attachments: tuple[Attachment, ...] = ()
     answerable: bool = True
     clock: bool = False
+    model: str = ""
+    denied_tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,10 +195,18 @@ class SessionBook:
 
     async def set_home(self, chat: ChatRef, by: str) -> None:
         """Note a chat as the agent's home on its platform."""
-        values = (chat.platform.lower(), chat.chat_type, chat.chat_id, chat.thread_id or "", by, time.time())
+        values = (
+            chat.platform.lower(),
+            chat.chat_type,
+            chat.chat_id,
+            chat.thread_id or "",
+            by,
+            time.time(),
+            chat.account_id or "",
+        )
 
         def insert(connection: apsw.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO home_chats VALUES (?, ?, ?, ?, ?, ?)", values)
+            connection.execute("INSERT OR REPLACE INTO home_chats VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
         await self._sessions.run(self._agent, insert)
 

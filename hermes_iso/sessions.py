@@ -102,7 +102,8 @@ class Sessions:
         """Hold the chat's one place and give the turn to take; others of that chat wait outside, first come first.
 
         replaces: the session's last turn, when this one is to take its place once it succeeds. settings: those of a turn whose
-        caller keeps the history. beside: it takes one of the few places for turns beside a chat's session, and does not wait.
+        caller keeps the history, or of a session that begins with it. beside: it takes one
+        of the few places for turns beside a chat's session, and does not wait.
         Raises TurnError: busy when too many wait, internal when the history can't be read. Cancelling leaves the queue.
         """
         key = chat_key(inbound, route)
@@ -265,7 +266,8 @@ class Sessions:
         def select(connection: apsw.Connection) -> tuple[SessionRow, list[str], int | None]:
             row = current_session(connection, key)
             if row is None:
-                return begin_session(connection, key, inbound.session_id or new_session_id()), [], None
+                named = inbound.session_id or new_session_id()
+                return begin_session(connection, key, named, settings=settings.as_text()), [], None
             last = last_exchange(connection, row.id) if replaces else None
             first = last[0] if last is not None and last[1] == replaces else None
             return row, read_history(connection, row.id, first), first

@@ -12,6 +12,7 @@ class ToolSpec:
     """One tool: the name it is called by, what it does in words for the model, and the JSON schema of its arguments.
 
     executes: it starts programs. writes: it writes where the agent works; notes that the engine keeps are no such place.
+    asks_hosts: it reaches hosts by itself, inside the sandbox.
     """
 
     name: str
@@ -19,6 +20,12 @@ class ToolSpec:
     parameters: Mapping[str, Any]
     executes: bool = False
     writes: bool = False
+    asks_hosts: bool = False
+
+    @property
+    def goes_out(self) -> bool:
+        """Whether it could use the way out of its agent's sandbox."""
+        return self.executes or self.asks_hosts
 
 
 def text(description: str, **more: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hermes_iso.tool_spec import ToolSpec, array, flag, number, struct, text
 from hermes_iso.tool_specs_asking import CLARIFY
+from hermes_iso.tool_specs_cron import CRONJOB
 from hermes_iso.tool_specs_delegation import DELEGATE_TASK
 from hermes_iso.tool_specs_messages import SEND_MESSAGE
 from hermes_iso.tool_specs_sessions import SESSION_SEARCH
@@ -199,6 +200,7 @@ TOOLS: Mapping[str, ToolSpec] = {
         SEND_MESSAGE,
         SKILLS_LIST,
         SKILL_VIEW,
+        CRONJOB,
     )
 }
 """Name to spec, in the order in which they are offered."""

@@ -30,7 +30,8 @@ def equip_for_turn(door: Door, work: Work, models: ModelDoor, sender: Sender, of
         answers = Answers(menu, models.budgets, work.log)
         key = work.model_key if agent.models is None else ""
         host = ModelHost(sender, menu=menu, answers=answers, deadline=door.deadline, key=key, note=models.note)
-    attach(door, OwnHosts(host, InjectedHosts(agent.profile.secrets, door=door, tls=sender.tls, log=work.log)))
+    secrets = agent.profile.secrets if work.may_go_out else ()
+    attach(door, OwnHosts(host, InjectedHosts(secrets, door=door, tls=sender.tls, log=work.log)))
 
 
 def equip_for_process(door: Door, agent: Agent | None, sender: Sender, log: TurnLog) -> None:

@@ -128,8 +128,13 @@ class Work:
 
     @property
     def may_go_out(self) -> bool:
-        """Whether it is granted a tool that could use its agent's door."""
-        return any(tool.executes for tool in self.tools) or self.agent.engine == "hermes"
+        """Whether it is granted a tool that could use its agent's way out."""
+        return any(tool.goes_out for tool in self.tools) or (self.agent.engine == "hermes" and self._others)
+
+    @property
+    def _others(self) -> bool:
+        """Whether it is granted tools that no policy knows, of plugins and MCP servers."""
+        return bool(self.tools) and not self.policy.refusal(OTHER_TOOLS, self.turn.route.reply_to.platform)
 
     @asynccontextmanager
     async def waiting_for_person(self) -> AsyncIterator[None]:
@@ -167,14 +172,14 @@ class Work:
         """
         if self.agent.engine == "native":
             return {}
-        platform, names = self.turn.route.reply_to.platform, {tool.name for tool in self.tools}
+        names = {tool.name for tool in self.tools}
         return {
             **self.agent.facts(),
-            "platform": platform,
+            "platform": self.turn.route.reply_to.platform,
             "stored": self.turn.row is not None,
             "key": self.model_key,
             "refused": sorted(self.agent.tools.keys() - names),
-            "others": bool(names) and not self.policy.refusal(OTHER_TOOLS, platform),
+            "others": self._others,
         }
 
     def process_environment(self) -> dict[str, str]:

@@ -173,6 +173,7 @@ def test_comparison_page_tells_what_was_found():
     """The tables of the comparison with Hermes are those that the figures beside its picture give."""
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))
     text = PAGE.read_text(encoding="utf-8")
+    assert "| --- |" in text
     assert with_tables(text, figures) == text
 
 

@@ -3,6 +3,10 @@
 set -eu
 venv=$1
 
+if [ -L "$venv" ]; then
+    echo "$venv is a link, so what it leads to is used as it is" >&2
+    exit 0
+fi
 python=""
 for name in ${PYTHON:-} python3.13 python3.12 python3.11 python3 /usr/bin/python3; do
     found=$(command -v "$name") || continue
@@ -19,4 +23,8 @@ if [ -z "$python" ]; then
 fi
 echo "making $venv with $python" >&2
 "$python" -m venv --clear "$venv"
-"$venv/bin/python" -m pip --disable-pip-version-check -qq install --require-hashes --no-deps -r requirements-hermes.lock
+if ! "$venv/bin/python" -m pip --disable-pip-version-check -qq install --require-hashes --no-deps -r requirements-hermes.lock; then
+    rm -rf "$venv"
+    echo "hermes-agent could not be installed into $venv" >&2
+    exit 1
+fi

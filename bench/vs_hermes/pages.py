@@ -20,8 +20,8 @@ COLOURS = {PEER: "#9aa5b1", SEPARATE: "#cfd6dc", OURS: "#1f6f8b"}
 
 def with_tables(text: str, result: Mapping[str, Any]) -> str:
     """Return the page with the tables between its two marks."""
-    marks = r"(?<=<!-- vs_hermes -->\n).*?(?=\n<!-- /vs_hermes -->)"
-    return re.sub(marks, lambda _: page(result), text, count=1, flags=re.DOTALL)
+    marks = r"(?<=<!-- vs_hermes -->\n).*?(?=<!-- /vs_hermes -->)"
+    return re.sub(marks, lambda _: page(result) + "\n", text, count=1, flags=re.DOTALL)
 
 
 def write(result: Mapping[str, Any]) -> None:
@@ -53,17 +53,7 @@ def draw(result: Mapping[str, Any], picture: Path) -> None:
         {n: {s: c.get(s, {}).get("p50_ms") for s in SIDES} for n, c in cells.items()},
     )
     _bars(rate, "turns per second", {n: {s: c.get(s, {}).get("turns_per_s") for s in SIDES} for n, c in cells.items()})
-    for name, rows in result.get("memory", {}).items():
-        points = sorted((row["agents"], row["used_mb"]) for row in rows.values() if "used_mb" in row)
-        label = f"{PEER}, one gateway each" if name == SEPARATE else name
-        memory.plot(*zip(*points, strict=True), marker="o", color=COLOURS[name], label=label)
-    memory.set_title("MB of all processes by number of agents", fontsize=10)
-    memory.set_xscale("log", base=2)
-    memory.xaxis.set_major_formatter("{x:.0f}")
-    memory.yaxis.set_minor_formatter("{x:.0f}")
-    memory.yaxis.set_major_formatter("{x:.0f}")
-    memory.set_yscale("log")
-    memory.legend(frameon=False, fontsize=8)
+    _lines(memory, result.get("memory", {}))
     attacked = {n: {s: r.get(s, {}).get("ratio") for s in SIDES} for n, r in result.get("attacks", {}).items()}
     _bars(attacks, "B's p50 while A attacks, to B's p50 otherwise", attacked)
     for axis in axes.flat:
@@ -73,15 +63,37 @@ def draw(result: Mapping[str, Any], picture: Path) -> None:
     plt.close(figure)
 
 
+def _lines(axis: Any, rows_by_side: Mapping[str, Mapping[str, Any]]) -> None:
+    """Draw memory by number of agents, on logarithmic axes."""
+    for name, rows in rows_by_side.items():
+        points = sorted((row["agents"], row["used_mb"]) for row in rows.values() if "used_mb" in row)
+        label = f"{PEER}, one gateway each" if name == SEPARATE else name
+        if points:
+            axis.plot(*zip(*points, strict=True), marker="o", color=COLOURS[name], label=label)
+    axis.set_title("MB of all processes by number of agents", fontsize=10)
+    if not axis.lines:
+        axis.set_axis_off()
+        return
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    axis.xaxis.set_major_formatter("{x:.0f}")
+    axis.yaxis.set_minor_formatter("{x:.0f}")
+    axis.yaxis.set_major_formatter("{x:.0f}")
+    axis.legend(frameon=False, fontsize=8)
+
+
 def _bars(axis: Any, title: str, rows: Mapping[str, Mapping[str, float | None]]) -> None:
     """Draw a pair of bars for each row, on a logarithmic axis; what was not measured has none."""
+    axis.set_title(title, fontsize=10)
+    if not any(row[side] for row in rows.values() for side in SIDES):
+        axis.set_axis_off()
+        return
     for number, side in enumerate(SIDES):
         places = [place + 0.4 * (number - 0.5) for place in range(len(rows))]
         bars = axis.bar(places, [row[side] or 0 for row in rows.values()], 0.38, color=COLOURS[side], label=side)
         axis.bar_label(bars, [_short(row[side]) for row in rows.values()], fontsize=7)
     axis.set_xticks(range(len(rows)), list(rows), rotation=30, ha="right", fontsize=8)
     axis.set_yscale("log")
-    axis.set_title(title, fontsize=10)
     axis.legend(frameon=False, fontsize=8)
 
 

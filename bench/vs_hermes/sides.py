@@ -147,7 +147,8 @@ async def start(side: str, plan: Plan, setting: Setting, *, name: str = "") -> A
             await _serving(found, began, log)
             yield found
     finally:
-        await trio.to_thread.run_sync(end, process, 20.0)
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(end, process, 20.0)
 
 
 async def _serving(side: Side, began: float, log: Path) -> None:

@@ -1,4 +1,4 @@
-"""What agents write to each other: the broker method `send_message`, through the line like every other message.
+"""What agents write to each other and to chats: the broker method `send_message`, through the line like every other message.
 
 Who writes, and through whom a message came, is the gateway's word and never the guest's. A message needs the word of both
 sides in the config. It can't go in circles nor far, so that a turn never waits for itself; one that came through others does
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from hermes_iso.adapter import Line
 from hermes_iso.agents import Agent
+from hermes_iso.broker.chat_messages import ChatMessages
 from hermes_iso.config.schema import Config
 from hermes_iso.errors import DeliveryError, DrainingError, RouteRejectedError, TurnError
 from hermes_iso.history import clean_text
@@ -57,9 +58,9 @@ class PostOffice:
         self._line = line
         self._under_way: Counter[str] = Counter()
 
-    def mailbox(self, turn: Turn, log: TurnLog) -> Mailbox:
-        """Return where one turn hands in its messages."""
-        return Mailbox(self, turn, log)
+    def mailbox(self, turn: Turn, log: TurnLog, chats: ChatMessages) -> Mailbox:
+        """Return where one turn hands in its messages, those to chats too."""
+        return Mailbox(self, turn, log, chats)
 
     def agent(self, name: str) -> Agent | None:
         """Return a served agent as it is configured now."""
@@ -110,8 +111,9 @@ class PostOffice:
 class Mailbox:
     """Where one turn hands in its messages."""
 
-    def __init__(self, office: PostOffice, turn: Turn, log: TurnLog) -> None:
+    def __init__(self, office: PostOffice, turn: Turn, log: TurnLog, chats: ChatMessages) -> None:
         self._office = office
+        self._chats = chats
         self._sender = turn.route.agent
         self._via = (*turn.inbound.via, turn.route.agent)
         self._turn_id = turn.turn_id
@@ -122,32 +124,26 @@ class Mailbox:
         """Do what a guest's parameters ask. Raises TurnError (bad_params, refused, busy, too_many), to tell the guest."""
         action = params.get("action", "send")
         if action == "list":
-            return {"success": True, "targets": self._targets()}
+            return {"success": True, "targets": [*self._targets(), *await self._chats.targets()]}
         if action != "send":
             raise TurnError("bad_params", "The action of send_message must be send or list.")
-        target, text = self._target(params.get("target")), params.get("message")
+        target, text = params.get("target"), params.get("message")
+        if not isinstance(target, str) or not target.strip():
+            raise TurnError("bad_params", "send_message needs a target: write agent:NAME or a chat, or list the targets.")
         if not isinstance(text, str) or not text.strip():
             raise TurnError("bad_params", "send_message needs a message as text.")
         if len(text) > MESSAGE_CHARS:
             raise TurnError("bad_params", f"The message has {len(text)} characters, more than {MESSAGE_CHARS}: write less.")
-        return await self._send(target, clean_text(text))
+        platform, _, name = target.strip().partition(":")
+        if platform.lower() == PLATFORM:
+            return await self._send(clean_text(name.strip().lower()[:64]), clean_text(text))
+        return await self._send_to_chat(clean_text(target.strip()[:300]), clean_text(text))
 
     def _targets(self) -> list[JsonObject]:
         """Return to whom this turn can write."""
         agent = self._office.agent(self._sender)
         names = agent.contacts.to if agent else ()
         return [{"target": f"{PLATFORM}:{name}", "name": name} for name in names if not self._refusal(name)]
-
-    def _target(self, value: Any) -> str:
-        """Return the agent that is meant. Raises TurnError."""
-        if not isinstance(value, str) or not value.strip():
-            raise TurnError("bad_params", "send_message needs a target: write agent:NAME, or list the targets.")
-        platform, _, name = value.strip().partition(":")
-        if platform.lower() != PLATFORM or not name:
-            shown = clean_text(value[:60])
-            text = f"{shown!r} can't be written to: no chat platform is served for sending, only agents; write agent:NAME."
-            raise TurnError("bad_params", text)
-        return clean_text(name.strip().lower()[:64])
 
     def _refusal(self, target: str) -> str:
         """Say why this turn may not write to an agent, or ''."""
@@ -162,13 +158,24 @@ class Mailbox:
             return f"this message came through {len(self._via)} agents already, and {HOPS} is the most: {', '.join(self._via)}"
         return ""
 
+    async def _send_to_chat(self, target: str, text: str) -> JsonObject:
+        """Send a message to a chat."""
+        self._count()
+        sent = await self._chats.send(target, text, self._sent)
+        await self._log.add("message_sent", to=sent["target"], characters=len(text))
+        return sent
+
+    def _count(self) -> None:
+        """Count a message. Raises TurnError(too_many)."""
+        if self._sent >= PER_TURN:
+            raise TurnError("too_many", f"A turn may send {PER_TURN} messages, and this one has: answer with what there is.")
+        self._sent += 1
+
     async def _send(self, target: str, text: str) -> JsonObject:
         """Deliver a message and return the answer to it."""
         if refusal := self._refusal(target):
             raise TurnError("refused", f"The message was not sent: {refusal}.")
-        if self._sent >= PER_TURN:
-            raise TurnError("too_many", f"A turn may send {PER_TURN} messages, and this one has: answer with what there is.")
-        self._sent += 1
+        self._count()
         inbound = Inbound(
             chat=ChatRef(PLATFORM, self._sender),
             text=f"[Message from agent {self._sender}]\n{text}",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from hermes_iso.broker.asking import AskBroker, People
 from hermes_iso.broker.searches import SearchBroker, Searches
+from hermes_iso.cron.tool import CronBroker
 from hermes_iso.work import Broker, Work
 
 
@@ -18,4 +19,8 @@ class MoreBrokers:
 
     def __call__(self, work: Work) -> Mapping[str, Broker]:
         """Return a turn's brokers; each knows whose turn it is, whatever its parameters say."""
-        return {"session_search": SearchBroker(self._searches, work), "ask": AskBroker(self._people, work)}
+        return {
+            "session_search": SearchBroker(self._searches, work),
+            "ask": AskBroker(self._people, work),
+            "cronjob": CronBroker(work),
+        }

@@ -11,6 +11,7 @@ from hermes_iso.commands.words import BY_NAME, no_command, parse
 from hermes_iso.config.schema import Config
 from hermes_iso.messages import Inbound
 from hermes_iso.routing import Route
+from hermes_iso.session_settings import SessionSettings
 
 WITHOUT_COMMANDS = frozenset({"agent"})
 """Platforms on which nobody gives commands: what agents write to each other is text."""
@@ -21,6 +22,8 @@ async def take_command(inbound: Inbound, route: Route, config: Config, desk: Des
 
     Raises TurnError, as a turn would.
     """
+    if inbound.clock:
+        return Ask(inbound, settings=SessionSettings(model=inbound.model, denied_tools=frozenset(inbound.denied_tools)))
     spoken = None if inbound.chat.platform.lower() in WITHOUT_COMMANDS else parse(inbound.text)
     if spoken is None:
         answer = await take_answer(inbound, route, config, desk.asks)

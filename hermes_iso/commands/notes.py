@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import trio
 
 from hermes_iso.agent_files import Note, read_notes, read_skills
 from hermes_iso.commands.access import sender_ids
 from hermes_iso.commands.command import Call, Command, Reply
+from hermes_iso.cron.folder import JobsFileError, read_records
+from hermes_iso.cron.tool import shown as shown_job
 from hermes_iso.outcomes import shown
 
 SHOWN_CHARS = 4_000
@@ -48,8 +53,26 @@ async def _sethome(call: Call) -> Reply:
 
 
 async def _cron(call: Call) -> Reply:
-    """Say that nothing is scheduled."""
-    return f"Scheduled jobs are not served in this version, so those of agent {call.agent.id} do not run."
+    """List the agent's jobs."""
+    agent = call.agent
+    try:
+        records = await trio.to_thread.run_sync(read_records, agent.profile)
+    except JobsFileError as error:
+        return f"The jobs of agent {agent.id} can't be shown: cron/jobs.json {error}."
+    jobs = [shown_job(each) for each in records if isinstance(each, dict)]
+    if not jobs:
+        return f"Agent {agent.id} has no scheduled jobs."
+    lines = [_job_line(job) for job in jobs[:LISTED]]
+    more = [f"and {len(jobs) - LISTED} more"] if len(jobs) > LISTED else []
+    return "\n".join([f"Scheduled jobs of agent {agent.id} (time zone {agent.profile.timezone}):", *lines, *more])
+
+
+def _job_line(job: Mapping[str, Any]) -> str:
+    """Return a job for a chat."""
+    words = [f"- {job['job_id']} {shown(job['name'] or '')}: {shown(job['schedule'] or '?')}"]
+    words.append(f"next {job['next_run_at']}" if job["enabled"] and job["next_run_at"] else str(job["state"] or "off"))
+    words += [f"last {job['last_run_at']} {job['last_status']}"] if job["last_run_at"] else []
+    return shown(", ".join(words))[:300]
 
 
 COMMANDS = (

@@ -19,7 +19,8 @@ class SharedPathShape(Shape):
 
 
 class MessagesShape(Shape):
-    """`agents.<id>.messages`: to which agents it may write, and from which it takes messages."""
+    """`agents.<id>.messages`: to which agents and chats it may write, and from which agents it takes messages."""
 
     to: Texts = Field(default_factory=list)
     senders: Texts = Field(default_factory=list, alias="from")
+    chats: dict[str, str] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from hermes_iso.config.chat_accounts import ChatAccounts
 from hermes_iso.config.chat_platforms import read_chats
 from hermes_iso.config.egress import read_egress, with_egress
 from hermes_iso.config.homes import HomeMap
-from hermes_iso.config.making import make_agents
+from hermes_iso.config.making import make_agents, with_chats
 from hermes_iso.config.people import command_rules
 from hermes_iso.config.platforms import unserved_platforms
 from hermes_iso.config.resolve import AgentMaker
@@ -63,7 +63,7 @@ def build_config(home_map: HomeMap, environ: Mapping[str, str], broken: Mapping[
     warn_of_ties(bindings, problems)
     return Config(
         home=root_home,
-        agents=with_egress(agents, egress),
+        agents=with_chats(with_egress(agents, egress), chats.accounts),
         resolve=egress.resolve,
         default_agent=default,
         routes=tuple(found.rule for found in rules.routes),

@@ -1,10 +1,12 @@
-"""From `agents.<id>.messages` to each agent's Contacts: every name exists, and a word that only one side gives is a warning."""
+"""From `agents.<id>.messages` to each agent's Contacts: what is named exists; a word of only one side is a warning."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hermes_iso.agents import Contacts
 from hermes_iso.config.homes import HomeMap
-from hermes_iso.config.known import normal_name
+from hermes_iso.config.known import PLATFORMS, normal_name
 from hermes_iso.config.problems import numbered
 from hermes_iso.config.yaml_text import KeyPath
 
@@ -16,7 +18,7 @@ def read_contacts(home_map: HomeMap) -> dict[str, Contacts]:
         where = (*at, "messages")
         to = _names(home_map, agent, overlay.messages.to, (*where, "to"))
         senders = _names(home_map, agent, overlay.messages.senders, (*where, "from"))
-        found[agent] = Contacts(to, senders)
+        found[agent] = Contacts(to, senders, _chats(home_map, overlay.messages.chats, (*at, "messages", "chats")))
     for agent, contacts in found.items():
         for other in contacts.to:
             if agent not in found.get(other, Contacts()).senders:
@@ -25,6 +27,18 @@ def read_contacts(home_map: HomeMap) -> dict[str, Contacts]:
             if agent not in found.get(other, Contacts()).to:
                 _warn(home_map, agent, "from", f"{other} may not write to {agent} yet: add messages: {{to: [{agent}]}}", other)
     return found
+
+
+def _chats(home_map: HomeMap, written: Mapping[str, str], at: KeyPath) -> dict[str, str]:
+    """Return the chats of a mapping, by their names."""
+    for name, chat in written.items():
+        platform, _, rest = chat.strip().partition(":")
+        if platform.lower() not in PLATFORMS or not rest:
+            message = f"{chat[:80]!r} is no chat; write PLATFORM:CHAT or PLATFORM:CHAT:THREAD"
+            home_map.document.complain(home_map.problems, (*at, name), message=message)
+        if not name.strip() or ":" in name or "," in name:
+            home_map.document.complain(home_map.problems, (*at, name), message="is no name for a chat; leave out : and ,")
+    return {name.strip(): chat.strip() for name, chat in written.items()}
 
 
 def _names(home_map: HomeMap, agent: str, written: list[str], at: KeyPath) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from hermes_iso.adapter import ChatAccount
 from hermes_iso.agents import Agent, Contacts
 from hermes_iso.config.homes import HomeMap
 from hermes_iso.config.resolve import AgentMaker
@@ -34,6 +35,17 @@ def make_agents(
         profile = replace(profiles[name], fixed_uid=_fixed_uid(home_map, root_home, name), secrets=secrets)
         agents[name] = maker.make(source, profile, found, contacts=contacts.get(name))
     return agents
+
+
+def with_chats(agents: Mapping[str, Agent], accounts: Iterable[ChatAccount]) -> dict[str, Agent]:
+    """Return the agents, each with what it knows of whether there are chats that it could write to."""
+    owners = {account.agent for account in accounts}
+
+    def told(agent: Agent) -> Agent:
+        writes = bool(owners & {None, agent.id})
+        return replace(agent, contacts=replace(agent.contacts, writes=writes))
+
+    return {name: told(agent) for name, agent in agents.items()}
 
 
 def _fixed_uid(home_map: HomeMap, root_home: Path, agent: str) -> int | None:

@@ -17,7 +17,10 @@ JsonObject = dict[str, Any]
 
 REFUSED = "refused"
 """The tool that stands in for a refused call: all it does is to give the model the refusal as its result."""
-DONE_HERE = {"delegate": "delegate_task", "send_message": "send_message", "session_search": "session_search"}
+DONE_HERE = {
+    "delegate": "delegate_task",
+    **{name: name for name in ("send_message", "session_search", "cronjob")},
+}
 """The broker methods that do what a tool is there for, and that tool."""
 UNCALLED = 50
 """Calls of these that hooks are asked about although no model made them so: each keeps the hooks' one process busy."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from hermes_iso.adapter import OutboundFile
 from hermes_iso.generation import Generation
 from hermes_iso.inbox.inbox import Inbox
-from hermes_iso.inbox.runner import Handle, Runner
+from hermes_iso.inbox.runner import NO_KINDS, Handle, Kinds, Runner
 from hermes_iso.inbox.switchboard import Switchboard, Urgent, nothing_urgent
 from hermes_iso.media import with_files
 from hermes_iso.messages import Inbound, Outbound
@@ -31,11 +31,13 @@ class GatewayLine(Protocol):
 class Front:
     """What the gateway does with messages that it takes for good; `inbox` is what adapters hand them to."""
 
-    def __init__(self, gateway: GatewayLine, services: Services, *, urgent: Urgent = nothing_urgent) -> None:
+    def __init__(
+        self, gateway: GatewayLine, services: Services, *, urgent: Urgent = nothing_urgent, kinds: Kinds = NO_KINDS
+    ) -> None:
         self._gateway = gateway
         self._services = services
         self.inbox = Inbox(services.records.gateway, Switchboard(lambda: gateway.generation, urgent, self._runs_in))
-        self._runner = Runner(self.inbox, gateway.handle, self, chats=services.chats, files_of=self._with_files)
+        self._runner = Runner(self.inbox, gateway.handle, self, chats=services.chats, files_of=self._with_files, kinds=kinds)
 
     async def serve(self) -> None:
         """Take up what an earlier life left, then message after message. Never returns; cancelling leaves each as it is."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import partial
 from typing import TypeVar
 
@@ -24,12 +24,12 @@ import structlog
 import trio
 
 from hermes_iso.errors import DiskFullError, DrainingError, InboxFullError
-from hermes_iso.inbox import rows
+from hermes_iso.inbox import rows, values
 from hermes_iso.inbox.lanes import Lanes
 from hermes_iso.inbox.live import Live
 from hermes_iso.inbox.switchboard import Switchboard, is_command
-from hermes_iso.inbox.values import About, Row
-from hermes_iso.messages import Inbound
+from hermes_iso.inbox.values import OUTGOING, About, Row
+from hermes_iso.messages import Inbound, Outbound
 from hermes_iso.store import Database
 
 DISK_RETRY = 2.0
@@ -75,7 +75,9 @@ class Inbox:
         """Take up what an earlier life left; returns how much that is. Called once, before anything else."""
         left = await self._database.run(rows.open_rows)
         for number, turn_id, lane, text, kind in left:
-            self._add(rows.Taken(number, turn_id, "", repeated=False), lane, at_once=is_command(text), shown=bool(kind))
+            self._add(
+                rows.Taken(number, turn_id, "", repeated=False), lane, at_once=is_command(text), shown=About(kind).asked_for
+            )
         return len(left)
 
     async def accept(self, inbound: Inbound) -> None:
@@ -91,17 +93,33 @@ class Inbox:
         lane, at_once = self._switchboard.lane(inbound), self._switchboard.at_once(inbound)
         async with self._accepting:
             with trio.CancelScope(shield=True):
-                taken = await self._insert(inbound, lane, digest=digest, about=about)
+                insert = partial(rows.insert, inbound=inbound, lane=lane, digest=digest, about=about)
+                taken = await self._insert(inbound, lane, insert)
                 if not taken.repeated:
-                    self._add(taken, lane, at_once=at_once, shown=bool(about.kind))
+                    self._add(taken, lane, at_once=at_once, shown=about.asked_for)
         return taken
 
-    async def _insert(self, inbound: Inbound, lane: str, *, digest: str, about: About) -> rows.Taken:
+    async def post(self, inbound: Inbound, outbound: Outbound) -> bool:
+        """Take for good what goes to a chat and answers nothing there; whether it was taken before.
+
+        inbound: says by its platform, account and platform_id what it is. Raises InboxFullError, DrainingError.
+        """
+        inbound = replace(inbound, turn_id=secrets.token_hex(12))
+        lane = "outgoing " + values.text_of(astuple(outbound.chat))
+        insert = partial(rows.insert_answered, inbound=inbound, outbound=outbound, lane=lane, about=OUTGOING)
+        async with self._accepting:
+            with trio.CancelScope(shield=True):
+                taken = await self._insert(inbound, lane, insert)
+                if not taken.repeated:
+                    self._add(taken, lane, at_once=False)
+        return taken.repeated
+
+    async def _insert(self, inbound: Inbound, lane: str, insert: Callable[[apsw.Connection], rows.Taken]) -> rows.Taken:
         """Put a message on the disk, or find it there. Raises InboxFullError, DrainingError."""
         refusal = self._refusal(lane)
         try:
             if refusal is None:
-                return await self._database.run(partial(rows.insert, inbound=inbound, lane=lane, digest=digest, about=about))
+                return await self._database.run(insert)
             found = await self._database.run(partial(rows.find, inbound=inbound))
         except apsw.Error as error:
             self._log.error("inbox_can_not_write", reason=str(error))

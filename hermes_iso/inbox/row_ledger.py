@@ -53,7 +53,7 @@ class RowLedger:
 
     def ended(self, messages: Sequence[Message]) -> None:
         """Take what its turn adds to its history, to be kept with its answer where it may be asked for."""
-        if self.row.about.kind:
+        if self.row.about.asked_for:
             self._messages = tuple(messages)
 
     async def answered(self, outbound: Outbound) -> None:
@@ -65,5 +65,5 @@ class RowLedger:
         """Keep the end, and the id of the answer's last message. Of a chat's message that was answered no word stays."""
         if platform_id and platform_id not in self._sent:
             self._sent.append(platform_id)
-        emptied = not self.row.about.kind and state != "parked"
+        emptied = not self.row.about.asked_for and state != "parked"
         await self._inbox.commit(partial(rows.set_done, row_id=self.row.id, state=state, sent=self._sent, emptied=emptied))

@@ -67,6 +67,14 @@ def insert(connection: apsw.Connection, inbound: Inbound, lane: str, *, digest: 
     return Taken(connection.last_insert_rowid(), inbound.turn_id or "", digest, repeated=False)
 
 
+def insert_answered(connection: apsw.Connection, inbound: Inbound, outbound: Outbound, lane: str, *, about: About) -> Taken:
+    """Add what goes out and answers nothing, unless it is there already: all that is left to do is to deliver it."""
+    taken = insert(connection, inbound, lane, digest="", about=about)
+    if not taken.repeated:
+        set_answered(connection, taken.id, outbound, ())
+    return taken
+
+
 def open_rows(connection: apsw.Connection) -> list[tuple[int, str, str, str, str]]:
     """Return id, turn id, lane, text and kind of each message that something is still to come of, in the order they came."""
     found = connection.execute(

@@ -14,9 +14,10 @@ again. Nothing else is between the two.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -58,12 +59,18 @@ class Facts(Protocol):
 
 FilesOf = Callable[[Outbound], Awaitable[tuple[Outbound, Sequence[OutboundFile]]]]
 """Returns an answer as it goes to its chat, and reads the files that go out with it."""
+Kinds = Mapping[str, Callable[[Row], AbstractAsyncContextManager[Answering]]]
+"""Opens the answers to messages of some kinds of their own, which go elsewhere than to the chat that they came from."""
+NO_KINDS: Kinds = MappingProxyType({})
 
 
 class Runner:
     """Runs the messages of one inbox, as many at a time as there are chats; the line has places for as many as it wants."""
 
-    def __init__(self, inbox: Inbox, handle: Handle, facts: Facts, *, chats: Chats, files_of: FilesOf) -> None:
+    def __init__(
+        self, inbox: Inbox, handle: Handle, facts: Facts, *, chats: Chats, files_of: FilesOf, kinds: Kinds = NO_KINDS
+    ) -> None:
+        self._kinds = kinds
         self._inbox = inbox
         self._handle = handle
         self._facts = facts
@@ -197,8 +204,12 @@ class Runner:
 
     def _answering(self, row: Row, ledger: RowLedger) -> AbstractAsyncContextManager[Answering]:
         """Return the answer to a message: on its chat, or kept for whoever asks over HTTP."""
-        if row.about.kind:
+        if row.about.kind in self._kinds:
+            return self._kinds[row.about.kind](row)
+        if row.about.asked_for:
             return _shelved(self._inbox, row.turn_id)
+        if row.about.kind == "outgoing" and row.outbound is not None:
+            return self._chats.answering(row.outbound.chat, reply_to=None, notes=ledger)
         return self._chats.answering(row.inbound.chat, reply_to=row.inbound.platform_id or None, notes=ledger)
 
 

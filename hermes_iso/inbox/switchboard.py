@@ -58,6 +58,8 @@ class Switchboard:
 
     def at_once(self, inbound: Inbound) -> bool:
         """Say whether a message goes at once: a command, or what is said to the turn that runs or ends it."""
+        if inbound.clock:  # nobody typed it, so it waits for its turn whatever it says
+            return False
         return is_command(inbound.text) or self._urgent(inbound) or self._presses(inbound)
 
     def _presses(self, inbound: Inbound) -> bool:

@@ -17,13 +17,22 @@ OPEN: tuple[State, ...] = ("received", "routed", "running", "answered")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a message of the HTTP API is beside a message; `kind` is empty for those of chats.
+    """What a message is beside a message; `kind` is empty for those of chats.
 
-    kind: run, response or completion. request: what of the request its answer repeats.
+    kind: run, response or completion for those of the HTTP API; cron for a scheduled job's run; outgoing for what goes to a
+    chat and answers nothing. request: what of the request its answer repeats, or of the job that counts when it has run.
     """
 
     kind: str = ""
     request: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether somebody may ask over HTTP what became of it."""
+        return self.kind not in ("", "cron", "outgoing")
+
+
+OUTGOING = About("outgoing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,7 @@ def inbound_of(text: str) -> Inbound:
     data["chat"] = ChatRef(**data["chat"])
     data["history"] = None if data["history"] is None else tuple(data["history"])
     data["via"] = tuple(data["via"])
+    data["denied_tools"] = tuple(data.get("denied_tools", ()))
     data["attachments"] = tuple(Attachment(**each) for each in data["attachments"])
     return Inbound(**data)
 

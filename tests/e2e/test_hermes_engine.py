@@ -10,10 +10,11 @@ import httpx
 import pytest
 
 from tests.support.gateways import Running, running_gateway, write_hermes_home
-from tests.support.hermes import WITH_HERMES, engine_keys, said
+from tests.support.hermes import engine_keys, said
+from tests.support.hermes_package import needs_hermes
 from tests.support.model_program import model_program
 
-pytestmark = WITH_HERMES
+pytestmark = needs_hermes
 AGENTS = ("alice", "bob", "carol", "dave")
 PLUGIN = """
 import json

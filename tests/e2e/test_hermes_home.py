@@ -170,7 +170,7 @@ BODY = '{"model": "x", "messages": [{"role": "user", "content": "hello"}]}'
         ("/v1/chat/completions", {"Origin": "http://evil.example"}, BODY, 403, None),
         ("/v1/chat/completions", {"X-Hermes-Session-Id": "x" * 257}, BODY, 400, None),
         ("/v1/chat/completions", {"X-Hermes-Session-Id": "a\x01b"}, BODY, 400, None),
-        ("/v1/responses", {}, BODY, 404, None),
+        ("/v1/responses", {}, BODY, 400, None),
         ("/nothing/here", {}, BODY, 404, None),
     ],
 )

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support.gateways import Running, running_gateway, write_hermes_home
-from tests.support.hermes import PYTHON, WITH_HERMES, engine_keys
+from tests.support.hermes import engine_keys
+from tests.support.hermes_package import HERMES_PYTHON, needs_hermes
 from tests.support.model_program import model_program
 
-pytestmark = WITH_HERMES
+pytestmark = needs_hermes
 TEXTS = ("hello there", 'CALL terminal {"command": "echo one; echo two"}', "and the end")
 
 
@@ -42,12 +43,13 @@ def rows(database: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in ("id", "session_id", "timestamp")} for row in found]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.long  # Hermes' own command takes seconds to start, and it is started for each message
 def test_the_same_conversation_is_the_same_in_state_db(gateway: Running, home: Path, tmp_path: Path) -> None:
     """Through Hermes' own command line and through the gateway, every column of every message is equal."""
     profile = home / "profiles" / "alice"
     own = shutil.copytree(profile, tmp_path / "own", ignore=shutil.ignore_patterns(".agent"))
-    hermes, session = PYTHON.with_name("hermes"), ""
+    hermes, session = HERMES_PYTHON.with_name("hermes"), ""
     env = {"HERMES_HOME": str(own), "HOME": str(own), "PATH": os.environ["PATH"]}
     for text in TEXTS:
         argv = [str(hermes), "chat", "-Q", "-q", text, *(["--resume", session] if session else [])]

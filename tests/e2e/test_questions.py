@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.gateways import Running, hermes_iso, running_gateway
-from tests.support.hermes import WITH_HERMES, engine_keys
+from tests.support.hermes import engine_keys
+from tests.support.hermes_package import needs_hermes
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 CONFIG = """\
@@ -79,7 +80,7 @@ def test_question_waits_for_its_answer(tmp_path: Path) -> None:
         assert "Nobody can be asked here" in hermes_iso("chat", "--home", home, "-q", ASK).stdout
 
 
-@WITH_HERMES
+@needs_hermes
 def test_hermes_asks_before_a_dangerous_command(tmp_path: Path) -> None:
     """A command runs once it is approved and not before; what is approved for good is not asked again; /stop ends a wait."""
     home = _home(tmp_path, engine_keys("main"))

@@ -1,22 +1,17 @@
-"""The real hermes-agent for tests: where its environment is, or why a test that needs it is not run."""
+"""The real hermes-agent for tests: the config by which agents run on it, and what it keeps of a session."""
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
 
-import pytest
-
-from tests.support.gateways import ROOT
-
-PYTHON = ROOT / ".venv-hermes" / "bin" / "python"
-WITH_HERMES = pytest.mark.skipif(not PYTHON.exists(), reason="hermes-agent is not installed: make hermes")
+from tests.support.hermes_package import HERMES_PYTHON
 
 
 def engine_keys(*agents: str) -> str:
     """Return the lines of a config by which these agents run on hermes-agent."""
     named = ", ".join(f"{agent}: {{engine: hermes}}" for agent in agents)
-    return f"engines: {{hermes: {{python: {PYTHON}}}}}\nagents: {{{named}}}\n"
+    return f"engines: {{hermes: {{python: {HERMES_PYTHON}}}}}\nagents: {{{named}}}\n"
 
 
 def said(profile: Path, session: str) -> list[tuple[str, str]]:

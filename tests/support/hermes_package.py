@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-HERMES_PYTHON = Path(sys.prefix).with_name(".venv-hermes") / "bin" / "python"
+_ENVIRONMENT = Path(sys.prefix).with_name(".venv-hermes")
+HERMES_PYTHON = _ENVIRONMENT / "bin" / "python"
 needs_hermes = pytest.mark.skipif(
-    not HERMES_PYTHON.exists(), reason=f"the hermes-agent package is not there: no {HERMES_PYTHON}; `make hermes` makes it"
+    not (_ENVIRONMENT / ".ready").exists(),
+    reason=f"the hermes-agent package is not there: no {_ENVIRONMENT}, or not whole; `make hermes` makes it",
 )

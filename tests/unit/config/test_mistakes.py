@@ -43,7 +43,7 @@ def home(tmp_path):
         ("agents: {coder: {engine: nativ}}\n", "2: agents.coder.engine: must be 'native' or 'hermes', found 'nativ'"),
         (
             "agents: {coder: {bogus: 1}}\n",
-            "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, default, egress, engine, home_dir, max_concurrent, messages, model, models, personality, provider, resume, sandbox, secrets, shared_paths, subagents, tools",
+            "2: agents.coder.bogus: unknown key; possible: admins, allow_soul_edit, ask_timeout, default, egress, engine, home_dir, max_concurrent, messages, model, models, personality, provider, resume, sandbox, secrets, shared_paths, subagents, tools",
         ),
         (
             "agents: {coder: {admins: ['123']}}\n",

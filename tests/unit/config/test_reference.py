@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from hermes_iso.config.chat_platforms import PLATFORMS_SERVED
 from hermes_iso.config.validation import SHAPES
 from tests.support.homes import load
 
@@ -45,6 +46,11 @@ def default_of(field):
     return "–" if value is None else f"`{yaml.safe_dump(value, default_flow_style=True).splitlines()[0]}`"
 
 
+def of_chats(key):
+    """Say whether a key is one of a chat platform's, or of Hermes' own sections that are read without a shape."""
+    return key.startswith(tuple(f"platforms.{platform}." for platform in PLATFORMS_SERVED)) or key == "display.busy_input_mode"
+
+
 def known_keys():
     """Return every key of the shapes that is no section of others, with its default."""
     keys = {
@@ -57,7 +63,19 @@ def known_keys():
 
 def test_every_key_is_documented_with_its_default():
     """The tables and the shapes name the same keys and defaults."""
-    assert {key: default.strip() for key, default, _ in ROW.findall(PAGE.read_text())} == known_keys()
+    documented = {key: default.strip() for key, default, _ in ROW.findall(PAGE.read_text())}
+    assert {key: default for key, default in documented.items() if not of_chats(key)} == known_keys()
+
+
+@pytest.mark.parametrize("platform", PLATFORMS_SERVED.values(), ids=PLATFORMS_SERVED)
+def test_every_key_of_a_chat_platform_is_documented(platform):
+    """The table of a platform has the keys that its accounts may have, and no others."""
+    begin = f"platforms.{platform.name}."
+    documented = {
+        key.removeprefix(begin).removeprefix("extra.") for key, _, _ in ROW.findall(PAGE.read_text()) if key.startswith(begin)
+    }
+    lists = {"allow_from", "group_allow_from", "group_allowed_chats", "unauthorized_dm_behavior"} if platform.admits else set()
+    assert documented == platform.keys | lists | {"enabled", platform.token, "accounts.<NAME>"}
 
 
 def test_every_key_has_a_meaning_and_most_an_example():

@@ -16,7 +16,7 @@ READ_ONLY = wire.Narrowing(read_only=["/workspace"])
 def test_read_only_without_landlock_fails_the_turn() -> None:
     """Nothing else could keep a running process from writing, so the turn is refused in one sentence that says what to do."""
     with pytest.raises(TurnFault, match=r"no landlock .*newer kernel\.$"):
-        narrow(READ_ONLY, ["/workspace"], 0)
+        narrow(READ_ONLY, ["/workspace"], 0, threads=1)
 
 
 def test_no_narrowing_asks_nothing_of_the_kernel() -> None:

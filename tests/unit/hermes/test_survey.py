@@ -17,7 +17,7 @@ from tests.support.homes import make_home
 ROOT = f"""\
 {ENGINE}_config_version: 33
 model: {{default: m, provider: custom, base_url: "http://127.0.0.1:9/v1", api_key: key-canary}}
-platforms: {{telegram: {{enabled: true, token: token-canary}}}}
+platforms: {{telegram: {{enabled: true, token: "123456789:canary_of_a_token"}}, slack: {{enabled: true}}}}
 web: {{backend: tavily}}
 gateway:
   profile_routes: [{{name: r, platform: telegram, chat_id: "-100", profile: coder}}]
@@ -121,13 +121,13 @@ def test_paths_that_are_not_inside_have_the_line_that_brings_them(home, tools):
 def test_what_is_not_served_yet_is_told(home):
     """Chat platforms without an adapter and cron jobs, each agent's, and the routes."""
     data = told(home)
-    assert agent(data, "main")["platforms"] == [{"name": "telegram", "served": False}]
+    assert agent(data, "main")["platforms"] == [{"name": "slack", "served": False}, {"name": "telegram", "served": True}]
     (job,) = agent(data, "coder")["cron"]
     assert (job["name"], job["schedule"], job["served"]) == ("nightly", "every 2h", False)
     (route,) = data["routes"]
     assert (route["agent"], route["match"]) == ("coder", {"platform": "telegram", "chat_id": "-100"})
     text = "\n".join(report.as_text(data))
-    assert "platform telegram: not served yet" in text
+    assert "platform slack: not served yet" in text
     assert "cron job nightly (every 2h): not served yet" in text
     assert agent(data, "coder")["toolsets"] == {"cli": ["terminal", "web"]}
     assert agent(data, "coder")["disabled_toolsets"] == ["browser"]

@@ -89,7 +89,7 @@ def test_confinement_changes_when_a_file_does(home, name):
 
 def test_env_lists_follow_the_file(home):
     """env_visible and env_held name what stands in `.env` now."""
-    profile = coder(home, files={"profiles/coder/.env": "B=1\nA=1\nTELEGRAM_BOT_TOKEN=t\n"})
+    profile = coder(home, files={"profiles/coder/.env": "B=1\nA=1\nTELEGRAM_BOT_TOKEN=123456789:a_token\n"})
     assert (profile.env_visible, profile.env_held) == (("A", "B"), ("TELEGRAM_BOT_TOKEN",))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hermes_iso_sandbox.guest.link import CallError
-from hermes_iso_sandbox.guest.tools import asking, code, files, memory, messages, terminal, todo
+from hermes_iso_sandbox.guest.tools import asking, code, cron, files, memory, messages, terminal, todo
 from hermes_iso_sandbox.guest.tools.refused import REFUSED
 from hermes_iso_sandbox.guest.tools.tool import Bench, JsonObject, Tool, ToolError
 
@@ -19,6 +19,7 @@ ALL: tuple[Tool, ...] = (
     *todo.TOOLS,
     *asking.TOOLS,
     *messages.TOOLS,
+    *cron.TOOLS,
 )
 RESULT_BYTES = 300_000
 """Most bytes of one result: three of them and the system prompt still fit in one call of the model."""
