@@ -45,6 +45,9 @@ class PoolLike(Protocol):
     def lease(self, confinement: Confinement, *, session: str) -> AbstractAsyncContextManager[LeaseLike]:
         """Lease a fresh turn process; leaving ends everything of the turn. Raises SandboxError."""
 
+    async def ground(self, confinement: Confinement) -> None:
+        """Start what sandboxes with the same interpreter and engine stand on. Raises SandboxError."""
+
     async def warm(self, confinement: Confinement) -> None:
         """Make a sandbox ahead of its first turn. Raises SandboxError."""
 
@@ -115,9 +118,28 @@ async def as_it_is(agent: Agent) -> Agent:
 
 
 async def warm_ahead(pool: PoolLike, agents: Sequence[Agent], prepare: Prepare = as_it_is) -> None:
-    """Make the agents' sandboxes, one after the other; what fails here is logged and will fail its turns with a sentence."""
-    for agent in agents:
-        try:
-            await pool.warm((await prepare(agent)).confinement())
-        except (ConfigError, SandboxError) as error:
-            structlog.get_logger().warning("sandbox_not_warmed", agent=agent.id, reason=str(error))
+    """Make the agents' sandboxes, one after the other; what fails here is logged and will fail its turns with a sentence.
+
+    What they stand on is started meanwhile: a template of an engine takes as long as all the rest, and waits for no agent.
+    """
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_ground, pool, agents)
+        for agent in agents:
+            try:
+                await pool.warm((await prepare(agent)).confinement())
+            except (ConfigError, SandboxError) as error:
+                structlog.get_logger().warning("sandbox_not_warmed", agent=agent.id, reason=str(error))
+
+
+async def _ground(pool: PoolLike, agents: Sequence[Agent]) -> None:
+    """Start one of each kind of template that the agents' sandboxes will be forked from."""
+    kinds = {(agent.engine, agent.hermes and agent.hermes.python): agent for agent in agents}
+    async with trio.open_nursery() as nursery:
+        for agent in kinds.values():
+            nursery.start_soon(_ground_of, pool, agent)
+
+
+async def _ground_of(pool: PoolLike, agent: Agent) -> None:
+    """Start the template for an agent's sandbox; what fails is told when that is made."""
+    with suppress(ConfigError, SandboxError):
+        await pool.ground(agent.confinement())

@@ -144,6 +144,12 @@ class LeasingPool:
             raise SandboxError("The sandbox ended while the command ran.")
         return forked.status
 
+    async def ground(self, confinement: Confinement) -> None:
+        """Start the template of a confinement's interpreter and engine, and what is below it. Raises SandboxError."""
+        if self._tree is None:
+            raise SandboxError(NOT_OPEN)
+        await self._tree.ground(confinement)
+
     async def warm(self, confinement: Confinement) -> None:
         """Make the sandbox of a confinement ahead of its first turn."""
         async with self._sandbox(confinement) as sandbox:

@@ -94,13 +94,17 @@ class Sandbox:
     async def refill(self, *, soon: bool = False) -> None:
         """Fork turn processes ahead of time until enough wait.
 
-        soon: whether the next turn is likely to come soon; then an engine that takes a while to make ready is made so, until
-        nobody has asked for COOL_AFTER seconds: what it dirties is a multiple of what an idle agent takes otherwise.
+        soon: whether the next turn is likely to come soon. An engine that takes a while to make ready is made so then, until
+        nobody has asked for COOL_AFTER seconds; otherwise nobody waits with it. What waits dirties is a multiple of what an
+        idle agent takes, and forking is little of what making ready takes.
         """
+        engine = self.zygote.confinement.engine
+        if engine and not soon:
+            return
         with contextlib.suppress(SandboxError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             async with self._refilling:
                 await self._fork_spares()
-                if soon and self.zygote.confinement.engine:
+                if engine:
                     await self._make_ready()
 
     async def _make_ready(self) -> None:
@@ -112,7 +116,7 @@ class Sandbox:
         self.tasks.start_soon(self._cool, self._turns)
 
     async def _cool(self, turns: int) -> None:
-        """Put plain processes in the place of those that were made ready, unless there was a turn since."""
+        """End the processes that were made ready, unless there was a turn since."""
         await anyio.sleep(COOL_AFTER)
         if turns != self._turns or not self.is_usable():
             return
@@ -121,7 +125,6 @@ class Sandbox:
         for forked, stream in warm:
             await self.zygote.kill(forked)
             await close(forked, stream)
-        await self.refill()
 
     async def _fork_spares(self) -> None:
         """Fork until enough wait, or until this sandbox goes out of use."""

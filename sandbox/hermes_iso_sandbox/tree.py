@@ -55,6 +55,10 @@ class Tree:
             self._taken.discard(uid)
             raise
 
+    async def ground(self, confinement: Confinement) -> None:
+        """Start what a confinement's sandbox will stand on, where it is missing. Raises SandboxError."""
+        await self._stands.leave(await self._stands.take(confinement))
+
     async def _begin(self, confinement: Confinement, stand: Stand, cgroup: Cgroup, uid: int) -> Zygote:
         """Start the holder and the zygote on what they stand on."""
         template = stand.templates[confinement.python, confinement.engine]

@@ -101,6 +101,7 @@ class FakePool:
         self.sessions: list[str] = []
         self.commands: list[tuple[Any, ...]] = []
         self.warmed: list[str] = []
+        self.grounded: list[tuple[str | None, str]] = []
         self.retired: list[Path] = []
         self._processes = processes or NoProcesses()
 
@@ -122,6 +123,9 @@ class FakePool:
                 yield FakeLease(to_guest, from_guest, self._processes)
         finally:
             self.living -= 1
+
+    async def ground(self, confinement: Any) -> None:
+        self.grounded.append((confinement.python, confinement.engine))
 
     async def warm(self, confinement: Any) -> None:
         self.warmed.append(confinement.name)

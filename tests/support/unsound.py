@@ -106,6 +106,10 @@ class UnsoundPool:
         async with await UNIXSocketStream.from_socket(ours) as stream:
             yield Lease(Forked(0), stream, UnsoundProcesses(self, cwd))  # type: ignore[arg-type]
 
+    async def ground(self, confinement: Confinement) -> None:
+        """Do nothing: it stands on the worker alone."""
+        await trio.lowlevel.checkpoint()
+
     async def warm(self, confinement: Confinement) -> None:
         """Do nothing: the worker is always warm."""
         await trio.lowlevel.checkpoint()

@@ -21,6 +21,7 @@ from hermes_iso_sandbox import guest
 from hermes_iso_sandbox.guest import bounds, kernel
 from hermes_iso_sandbox.guest.confine import UID
 from hermes_iso_sandbox.guest.engines.hermes.warming import warm_up
+from hermes_iso_sandbox.guest.packing import fill_holes
 from hermes_iso_sandbox.guest.turn import rehearse
 from hermes_iso_sandbox.guest.zygote import Zygote
 
@@ -46,9 +47,11 @@ def main(control_fd: int, engine: str = "", packages: str = "") -> None:
         warm_up()
         alone()
     gc.collect()
+    filling = fill_holes()
     gc.freeze()
     os.write(1, b"x")
     serve(socket.socket(fileno=control_fd))
+    del filling  # it had to be held for as long as there are forks
 
 
 def alone() -> None:
