@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import traceback
 from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 
@@ -268,6 +269,23 @@ async def test_a_host_that_is_not_reached_is_unreachable(client, url):
     with pytest.raises(HttpError) as caught:
         await client.post(url, {}, b"")
     assert caught.value.fault == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://localhost:1/", {"authorization": "Bearer SECRET\nx"}),
+        ("http://localhost:1/", {"anthropic-beta": "SECRET\xff"}),
+        ("http://localhost:1/SECRET y", {}),
+        ("http://localhost:99999/SECRET", {}),
+    ],
+)
+async def test_what_is_no_request_is_not_sent_and_not_repeated_in_the_error(client, url, headers):
+    """An error is logged with all that led to it, and a key may be what can't be sent."""
+    with pytest.raises(HttpError) as caught:
+        await client.post(url, headers, BODY)
+    assert caught.value.fault == "unsendable"
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_only_so_many_connections_are_kept():
