@@ -151,6 +151,8 @@ class WebhookAdapter:
             raise MalformedError("The body is no JSON.") from None
         if not isinstance(data, dict):
             raise MalformedError("The body is no JSON object.")
+        if "in_reply_to" in data:
+            raise MalformedError("in_reply_to: this is an answer of the gateway's own, signed with the same secret.")
         chat = data.get("chat")
         if not isinstance(chat, dict):
             raise MalformedError("chat: must be an object with an id.")

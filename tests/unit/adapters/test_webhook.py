@@ -98,6 +98,7 @@ async def test_a_replayed_request_is_refused_and_a_repeated_message_is_the_same(
         ({**MESSAGE, "chat": {"id": "a\nb"}}, "id"),
         ({**MESSAGE, "user_id": "u" * 257}, "user_id"),
         ({**MESSAGE, "callback_url": "https://evil.example/"}, "callback_url"),
+        ({**MESSAGE, "in_reply_to": "m-0", "agent": "main", "error": None, "files": []}, "in_reply_to"),
     ],
 )
 async def test_a_malformed_message_is_refused_with_its_field(message, words):
