@@ -21,7 +21,7 @@ Refused = Callable[[str], bool]
 
 _CHECKED = frozenset(
     {"model", "models", "fallbacks", "tools", "tool_choice", "functions", "function_call", "parallel_tool_calls", "stream"}
-    | {"mcp_servers", "plugins", "web_search_options", "search_parameters", "enable_search"}
+    | {"background", "mcp_servers", "plugins", "web_search_options", "search_parameters", "enable_search"}
 )
 _SEARCHES = ("web_search_options", "search_parameters", "enable_search")
 """Keys of a request by which a provider searches the web, without a tool."""
@@ -81,6 +81,8 @@ def read_question(raw: bytes, models: Mapping[str, ModelSettings], refused: Refu
     for key in ("models", "fallbacks"):
         if key in value:
             raise BadBodyError(f"A request names one model: leave out {key!r}.", 403)
+    if value.get("background") not in (None, False):
+        raise BadBodyError("A request must not go on at its provider after its answer: leave out 'background'.", 403)
     _check_connectors(value)
     value, removed = _without_refused(value, refused)
     return Question(value, raw, settings, removed)

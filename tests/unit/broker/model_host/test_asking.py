@@ -110,6 +110,8 @@ def test_a_denied_tool_is_taken_out(body, left, removed):
         (b'{"model": ["test"]}', 400, "The request names no model"),
         (b'{"model": "gpt-9"}', 403, "The model 'gpt-9' is not one that this agent may use: write one of test."),
         (b'{"model": "test", "models": ["gpt-9"]}', 403, "A request names one model: leave out 'models'."),
+        (b'{"model": "test", "background": true}', 403, "must not go on at its provider after its answer"),
+        (b'{"model": "test", "Background": true}', 400, "is written in another case than 'background'"),
         (b'{"model": "test", "mcp_servers": [{"type": "url"}]}', 403, "A provider must not connect to MCP servers"),
         (b'{"model": "test", "tools": [{"type": "mcp"}]}', 403, "A provider must not connect to MCP servers"),
         (b'{"model": "test", "tools": [{"type": "MCP_toolset"}]}', 403, "A provider must not connect to MCP servers"),
