@@ -172,7 +172,12 @@ class _Connection:
 
     @property
     def spoke(self) -> bool:
-        """Whether the server has ended it, or sent what was not asked for."""
+        """Whether the server has ended it, or sent what was not asked for: it would be taken for the next answer.
+
+        Over TLS that may have been read already, together with the end of the answer before, and wait to be decrypted.
+        """
+        if isinstance(self._stream, trio.SSLStream) and (self._stream.pending() or self._stream._incoming.pending):
+            return True
         poll = select.poll()
         poll.register(self._plain.socket.fileno(), select.POLLIN)
         return bool(poll.poll(0))

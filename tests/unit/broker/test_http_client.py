@@ -325,6 +325,27 @@ async def test_tls_connections_are_used_again(authority):
     assert server.connections == 1
 
 
+async def test_an_answer_that_nobody_asked_for_is_nobodys_over_tls(authority):
+    """It comes right behind another one, in a record of its own, and must not answer what is asked next."""
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+
+    async def serve(plain):
+        stream = trio.SSLStream(plain, server_side(authority, "localhost"), server_side=True, https_compatible=True)
+        await stream.receive_some(1 << 16)
+        for answer in (GOOD, GOOD.replace(b"ok", b"no")):
+            stream._ssl_object.write(answer)
+        await plain.send_all((stream._delayed_outgoing or b"") + stream._outgoing.read())
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        listener, *_ = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        url = f"https://localhost:{listener.socket.getsockname()[1]}/"
+        with opened(tls) as client:
+            assert [await ask(client, url) for _ in range(2)] == [[b"ok"]] * 2
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("name", ["localhost", "other.example"])
 async def test_a_host_without_its_certificate_is_not_trusted(authority, name):
     """One of another authority, or for another name; nothing was sent to it."""
