@@ -28,7 +28,7 @@ FILE_BYTES = 50 << 20
 """Largest file that goes out, and the most that all files of an answer come to: what the largest platforms take."""
 MOST_FILES = 10
 MOST_MARKS = 100
-"""Marks of an answer that are looked at."""
+"""Marks of an answer that are looked at, whether they name a file or not: to find where a path ends takes a while."""
 PATH_CHARS = 4_096
 _MARK = re.compile(r"MEDIA:[ \t]*", re.IGNORECASE)
 _EXAMPLES = re.compile(r"^```.*?^```|^>.*?$|(?<!`)`[^`\n]+`", re.MULTILINE | re.DOTALL)
@@ -101,16 +101,21 @@ def _read_all(profile: Profile, text: str) -> Media:
 
 def _marks(text: str) -> Iterator[_Mark]:
     """Yield the marks of a text, but for those that are examples: in code, in a quotation, in the text of some JSON."""
-    examples = [(found.start(), found.end()) for found in _EXAMPLES.finditer(text)]
+    examples = _EXAMPLES.finditer(text)
+    example = next(examples, None)
     marks = 0
     for found in _MARK.finditer(text):
         start = found.start()
-        if marks >= MOST_MARKS or any(first <= start < last for first, last in examples):
+        while example is not None and example.end() <= start:
+            example = next(examples, None)
+        if example is not None and example.start() <= start:
             continue
+        marks += 1
+        if marks > MOST_MARKS:
+            return
         line = text[max(text.rfind("\n", 0, start) + 1, start - PATH_CHARS) : start]
         path, end = _path_at(text, found.end())
         if path and not _IN_JSON.search(line):
-            marks += 1
             quoted = start > 0 and text[start - 1] in "`\"'" and text[end : end + 1] == text[start - 1]
             yield _Mark(start - quoted, end + quoted, path)
 
@@ -129,9 +134,9 @@ def _path_at(text: str, start: int) -> tuple[str, int]:
         return "", start
     first = 0
     for word in _WORD.finditer(line):
-        end = len(line[: word.end()].rstrip(_AFTER))
+        end = word.start() + len(word[0].rstrip(_AFTER))
         first = first or end
-        if _EXTENSION.search(line[:end]):
+        if _EXTENSION.search(line, max(end - 6, 0), end):
             return line[:end], start + end
     return line[:first], start + first
 

@@ -6,6 +6,7 @@ must have read that command and no other.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
@@ -26,6 +27,11 @@ ANSWER_CHARS = 20_000
 REASON_CHARS = 280
 """Characters of the reason for a refusal; it is cut there."""
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_BLANK = re.compile(
+    "[\xa0\u034f\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200a\u202f\u205f\u2800\u3000\u3164\uffa0"
+    "\U000e0100-\U000e01ef]|[\ufe00-\ufe0d]|(?<![\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
+)
+"""Of the other kinds, what shows nothing or looks like a blank: not what chooses how an emoji before it looks."""
 Decision = Literal["once", "session", "always", "deny"]
 
 
@@ -113,6 +119,7 @@ _WORDS: dict[Decision, tuple[str, ...]] = {
 
 def visible(text: str) -> str:
     """Return a text in which every character can be seen; line ends and tabs stay."""
+    text = _BLANK.sub(lambda found: _written(found[0]), text)
     return "".join(each if each in "\n\t" or unicodedata.category(each) not in _UNSEEN else _written(each) for each in text)
 
 

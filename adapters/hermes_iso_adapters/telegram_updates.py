@@ -76,9 +76,12 @@ class Reader:
         )
 
     def _pressed(self, update: Update) -> Inbound | None:
-        """Return the choice of somebody who pressed a button below a message of the bot's: as if it had been written."""
+        """Return the choice of somebody who pressed a button below a message of the bot's: as if it had been written.
+
+        What it says is whatever the sender's client likes, also where there is no button: so it counts in open chats alone.
+        """
         query = update.callback_query
-        if query is None or not isinstance(query.message, Message) or not query.data:
+        if query is None or not isinstance(query.message, Message) or not query.data or not self._is_open(query.message):
             return None
         return Inbound(
             chat=self._chat(query.message),
@@ -112,7 +115,7 @@ class Reader:
         settings: Mapping[str, Any] = self.account.settings
         thread, chat = _thread(message), str(message.chat.id)
         topic = thread or GENERAL_TOPIC
-        if (settings["allowed_topics"] and topic not in settings["allowed_topics"]) or thread in settings["ignored_threads"]:
+        if not self._is_open_topic(thread):
             return False
         mentioned = self._is_mentioned(message)
         if settings["exclusive_bot_mentions"] and not mentioned and self._others_mentioned(message):
@@ -125,6 +128,18 @@ class Reader:
         answers_me = message.reply_to_message is not None and message.reply_to_message.from_user == self.me
         said = message.text or message.caption or ""
         return not settings["require_mention"] or answers_me or mentioned or any(each.search(said) for each in self.patterns)
+
+    def _is_open(self, message: Message) -> bool:
+        """Say whether a message stands where the bot takes any: not in a group or topic that its account leaves out."""
+        if message.chat.type not in _GROUPS:
+            return message.chat.type in _TYPES
+        chats = self.account.settings["allowed_chats"]
+        return self._is_open_topic(_thread(message)) and (not chats or str(message.chat.id) in chats)
+
+    def _is_open_topic(self, thread: str | None) -> bool:
+        """Say whether the account takes messages of a group's topic."""
+        topics, ignored = self.account.settings["allowed_topics"], self.account.settings["ignored_threads"]
+        return (not topics or (thread or GENERAL_TOPIC) in topics) and thread not in ignored
 
     def _is_mentioned(self, message: Message) -> bool:
         """Say whether a message names the bot: by its @name, by a link to it, or as a command's target."""

@@ -31,6 +31,8 @@ WINDOW_SECONDS = 300
 """Seconds by which a timestamp may be off."""
 SEEN = 10_000
 """Signatures that are remembered, and answers that can be fetched once more."""
+SHELF_CHARS = 128 << 20
+"""Characters of the answers that wait or can be fetched once more, their files included; the oldest go first."""
 FETCH_SECONDS = 600.0
 """Seconds that an answer waits to be fetched."""
 POLL_SECONDS = 25.0
@@ -57,14 +59,20 @@ class _Shelf:
     """Answers that wait to be fetched, and those that were."""
 
     ready: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
+    sizes: dict[str, int] = field(default_factory=dict)
     fetched: dict[str, trio.Event] = field(default_factory=dict)
     news: trio.Event = field(default_factory=trio.Event)
 
     def put(self, message_id: str, answer: dict[str, Any]) -> trio.Event:
-        """Lay an answer down; the event is set once it was fetched."""
+        """Lay an answer down; the event is set once it was fetched, or had to go for others: then it is not there any more."""
         self.ready[message_id] = answer
-        if len(self.ready) > SEEN:
-            self.ready.popitem(last=False)
+        self.ready.move_to_end(message_id)
+        self.sizes[message_id] = _size(answer)
+        while len(self.ready) > SEEN or (len(self.ready) > 1 and sum(self.sizes.values()) > SHELF_CHARS):
+            oldest, _ = self.ready.popitem(last=False)
+            del self.sizes[oldest]
+            if (given_up := self.fetched.pop(oldest, None)) is not None:
+                given_up.set()
         fetched = self.fetched[message_id] = trio.Event()
         self.news.set()
         self.news = trio.Event()
@@ -151,6 +159,8 @@ class WebhookAdapter:
             raise MalformedError("The body is no JSON.") from None
         if not isinstance(data, dict):
             raise MalformedError("The body is no JSON object.")
+        if "in_reply_to" in data:
+            raise MalformedError("in_reply_to: this is an answer of the gateway's own, signed with the same secret.")
         chat = data.get("chat")
         if not isinstance(chat, dict):
             raise MalformedError("chat: must be an object with an id.")
@@ -220,7 +230,7 @@ class WebhookAdapter:
             fetched = self._shelf.put(message_id, answer)
             with trio.move_on_after(FETCH_SECONDS) as scope:
                 await fetched.wait()
-            if scope.cancelled_caught:
+            if scope.cancelled_caught or message_id not in self._shelf.ready:
                 raise DeliveryError("The bridge did not fetch the answer.")
         self._counts["answered"] += 1
 
@@ -301,6 +311,11 @@ def _text(data: Mapping[str, Any], key: str, *, most: int = ID_CHARS) -> str | N
     if not isinstance(value, str) or not 0 < len(value) <= most or not value.isprintable():
         raise MalformedError(f"{key}: must be a text of 1 to {most} characters without control characters.")
     return value
+
+
+def _size(answer: Mapping[str, Any]) -> int:
+    """Return about how many characters an answer keeps in memory."""
+    return len(answer.get("text") or "") + sum(len(each["content"]) for each in answer.get("files") or ())
 
 
 def _clean(text: str) -> str:

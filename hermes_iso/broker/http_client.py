@@ -30,11 +30,15 @@ _READ_BYTES = 1 << 16
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 Origin: TypeAlias = tuple[str, str, int]
 """Scheme, host, port."""
-Fault: TypeAlias = Literal["unreachable", "untrusted", "silent", "broken"]
+Fault: TypeAlias = Literal["unsendable", "unreachable", "untrusted", "silent", "broken"]
 
 
 class HttpError(Exception):
-    """An exchange failed. fault: no connection; TLS was not agreed on; nothing came in time; it broke off or is no HTTP."""
+    """An exchange failed.
+
+    fault: the request is no HTTP, of which this says no more, for a key may be in it; no connection; TLS was not agreed on;
+    nothing came in time; it broke off or is no HTTP.
+    """
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault)
@@ -90,12 +94,7 @@ class HttpClient:
 
         headers: names in lower case; Host and Content-Length are added. Cancelling it ends the connection.
         """
-        parts = urlsplit(url)
-        host, secure = parts.hostname or "", parts.scheme == "https"
-        origin = (parts.scheme, host, parts.port or (443 if secure else 80))
-        framed = {"host": parts.netloc, **headers, "content-length": str(len(content))}
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        request = h11.Request(method="POST", target=target, headers=list(framed.items()))
+        origin, request = _prepared(url, headers, len(content))
         connection = self._take(origin)
         if connection is not None:
             try:
@@ -173,7 +172,12 @@ class _Connection:
 
     @property
     def spoke(self) -> bool:
-        """Whether the server has ended it, or sent what was not asked for."""
+        """Whether the server has ended it, or sent what was not asked for: it would be taken for the next answer.
+
+        Over TLS that may have been read already, together with the end of the answer before, and wait to be decrypted.
+        """
+        if isinstance(self._stream, trio.SSLStream) and (self._stream.pending() or self._stream._incoming.pending):
+            return True
         poll = select.poll()
         poll.register(self._plain.socket.fileno(), select.POLLIN)
         return bool(poll.poll(0))
@@ -242,6 +246,20 @@ class _Connection:
     def close(self) -> None:
         """End it at once."""
         self._plain.socket.close()
+
+
+def _prepared(url: str, headers: Mapping[str, str], length: int) -> tuple[Origin, h11.Request]:
+    """Return where a request goes, and its head. Raises HttpError."""
+    try:
+        parts = urlsplit(url)
+        host, secure = parts.hostname or "", parts.scheme == "https"
+        origin = (parts.scheme, host, parts.port or (443 if secure else 80))
+        framed = {"host": parts.netloc, **headers, "content-length": str(length)}
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return origin, h11.Request(method="POST", target=target, headers=list(framed.items()))
+    except (h11.LocalProtocolError, ValueError):
+        pass
+    raise HttpError("unsendable")  # out here: what h11 says has the header's value in it, and must not be its context
 
 
 async def _secured(plain: trio.SocketStream, tls: ssl.SSLContext, host: str) -> trio.abc.Stream:

@@ -151,6 +151,9 @@ async def send(client: HttpClient, url: str, headers: Mapping[str, str], content
 
 def _failure(error: HttpError, who: Provider) -> ModelError | TransientError:
     """Return the error of a request that got no answer."""
+    if error.fault == "unsendable":
+        text = "can't be asked: its address, its key or a header of the request holds characters that can't be sent."
+        return who.error("config", text)
     if error.fault == "untrusted":
         text = "can't be trusted: its TLS certificate or handshake is not accepted; check base_url and the system's CA bundle."
         return who.error("unreachable", text)

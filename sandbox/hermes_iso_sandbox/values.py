@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from hermes_iso_sandbox import wire
 
 VALUE_BYTES = 16 << 20
 """Longest value, as JSON text."""
+ALIKE = 64
+"""Most different keys of a mapping that have the same hash: each is compared with all before it."""
 SHAPE = wire.Shape(nodes=500_000, values=1_000_000, quotes=2_000_000)
 
 
@@ -48,14 +52,22 @@ def _bytes(text: str) -> bytes:
 
 def _mapping(items: list[Any]) -> dict[Any, Any]:
     """Return a mapping whose keys are not all text. A list can't be a key: it becomes a tuple, which the guest had."""
-    mapping: dict[Any, Any] = {}
+    pairs: list[tuple[Any, Any]] = []
     for item in items:
         if not isinstance(item, list) or len(item) != 2:
             raise wire.WireError("a mapping with something that is no pair")
-        mapping[_key(_value(item[0]))] = _value(item[1])
+        pairs.append((_key(_value(item[0])), _value(item[1])))
+    _check_hashes(key for key, _ in pairs)
+    mapping = dict(pairs)
     if len(mapping) != len(items):
         raise wire.WireError("duplicate key")
     return mapping
+
+
+def _check_hashes(keys: Iterable[Any]) -> None:
+    """Refuse keys of which many have the same hash. Those of numbers and tuples hold nothing random, unlike those of texts."""
+    if max(Counter(map(hash, keys)).values(), default=0) > ALIKE:
+        raise wire.WireError(f"a mapping of which more than {ALIKE} keys have the same hash")
 
 
 def _key(value: Any) -> Any:

@@ -21,7 +21,12 @@ Refused = Callable[[str], bool]
 
 _CHECKED = frozenset(
     {"model", "models", "fallbacks", "tools", "tool_choice", "functions", "function_call", "parallel_tool_calls", "stream"}
+    | {"background", "mcp_servers", "plugins", "web_search_options", "search_parameters", "enable_search"}
 )
+_SEARCHES = ("web_search_options", "search_parameters", "enable_search")
+"""Keys of a request by which a provider searches the web, without a tool."""
+_CONNECTORS = frozenset({"mcp", "mcp_toolset"})
+"""Tools by which a provider connects to whatever address the request names: a way out round the agent's egress rules."""
 _HOSTED: Mapping[str, str] = {
     "web_search": "web_search",
     "web_search_preview": "web_search",
@@ -36,7 +41,7 @@ _HOSTED: Mapping[str, str] = {
     "image_generation": "image_generate",
 }
 """Tools that providers run themselves, or describe themselves, and what the same is called in a policy."""
-_DATED = re.compile(r"_\d{8}\Z")
+_DATED = re.compile(r"_(\d{8}|\d{4}_\d\d_\d\d)\Z")
 
 
 class BadBodyError(Exception):
@@ -76,6 +81,9 @@ def read_question(raw: bytes, models: Mapping[str, ModelSettings], refused: Refu
     for key in ("models", "fallbacks"):
         if key in value:
             raise BadBodyError(f"A request names one model: leave out {key!r}.", 403)
+    if value.get("background") not in (None, False):
+        raise BadBodyError("A request must not go on at its provider after its answer: leave out 'background'.", 403)
+    _check_connectors(value)
     value, removed = _without_refused(value, refused)
     return Question(value, raw, settings, removed)
 
@@ -92,60 +100,86 @@ def _read(raw: bytes) -> JsonObject:
     return value
 
 
+def _check_connectors(value: JsonObject) -> None:
+    """Refuse what has a provider connect to servers of the guest's choice. Raises BadBodyError."""
+    tools = value.get("tools")
+    kinds = {_kind(tool) for tool in (tools if isinstance(tools, list) else [tools])}
+    if "mcp_servers" in value or not kinds.isdisjoint(_CONNECTORS):
+        raise BadBodyError("A provider must not connect to MCP servers for a sandbox: leave them out.", 403)
+
+
 def _without_refused(value: JsonObject, refused: Refused) -> tuple[JsonObject, tuple[str, ...]]:
     """Return a body without the tools that policy refuses, and their names."""
     result, removed = dict(value), set[str]()
     for key in ("tools", "functions"):
         tools = value.get(key)
         if isinstance(tools, list):
-            names = [_tool_name(tool) for tool in tools]
-            result[key] = [tool for tool, name in zip(tools, names, strict=True) if not refused(name)]
-            removed |= {name for name in names if refused(name)}
+            result[key] = [tool for tool in tools if not _refusals(tool, refused)]
+            removed |= {name for tool in tools for name in _refusals(tool, refused)}
             if not result[key] and tools:
                 del result[key]
-    chosen = [key for key in ("tool_choice", "function_call") if any(map(refused, _named(value.get(key))))]
-    removed |= {name for key in chosen for name in _named(value.get(key)) if refused(name)}
-    for key in chosen:
-        result[key] = _allowed(result[key], refused)
+    for key in ("tool_choice", "function_call"):
+        names = {name for tool in _chosen(value.get(key)) for name in _refusals(tool, refused)}
+        removed |= names
+        result[key] = _allowed(value[key], refused) if names else value.get(key)
         if result[key] is None:
             del result[key]
+    removed |= _remove_searches(result, refused)
     if removed and not result.keys() & {"tools", "functions"}:  # without tools providers take no word about them
         for key in ("tool_choice", "function_call", "parallel_tool_calls"):
             result.pop(key, None)
     return (result, tuple(sorted(removed))) if removed else (value, ())
 
 
-def _tool_name(tool: Any) -> str:
-    """Return what a policy calls a tool of a request."""
+def _remove_searches(result: JsonObject, refused: Refused) -> set[str]:
+    """Take out of a body what has its provider search the web without a tool, if that is refused; return the tool's name."""
+    if not refused("web_search"):
+        return set()
+    found = [key for key in _SEARCHES if result.pop(key, None) is not None]
+    plugins = result.get("plugins")
+    if isinstance(plugins, list):
+        result["plugins"] = [each for each in plugins if not (isinstance(each, dict) and _is_web(each.get("id")))]
+        found += ["plugins"] * (len(result["plugins"]) < len(plugins))
+    return {"web_search"} if found else set()
+
+
+def _is_web(plugin: Any) -> bool:
+    """Say whether a plugin of OpenRouter's is one of those that reach the web."""
+    return isinstance(plugin, str) and plugin.casefold().startswith("web")
+
+
+def _kind(tool: Any) -> str:
+    """Return the kind of a tool, without what only says whose it is or since when it is so; '' where it has none."""
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    return _DATED.sub("", kind.casefold().rpartition(":")[2]) if isinstance(kind, str) else ""
+
+
+def _refusals(tool: Any, refused: Refused) -> list[str]:
+    """Return those names of a tool that policy refuses. A reader may go by any of them, so one is enough."""
     if not isinstance(tool, dict):
-        return ""
+        return []
     function = tool.get("function")
-    kind = tool.get("type")
-    if isinstance(function, dict) and isinstance(function.get("name"), str):
-        return str(function["name"])
-    hosted = _HOSTED.get(_DATED.sub("", kind)) if isinstance(kind, str) else None
-    if hosted is not None:
-        return hosted
-    name = tool.get("name")
-    return name if isinstance(name, str) else ""
+    inner = function.get("name") if isinstance(function, dict) else None
+    names = (_HOSTED.get(_kind(tool)), inner, tool.get("name"))
+    return list(dict.fromkeys(name for each in names if isinstance(each, str) and refused(name := each.removeprefix("$"))))
 
 
-def _named(choice: Any) -> Iterator[str]:
-    """Yield the tools that a choice names."""
-    yield _tool_name(choice)
+def _chosen(choice: Any) -> Iterator[Any]:
+    """Yield the tools that a choice is about."""
+    yield choice
     if isinstance(choice, dict):
         inner = choice.get("allowed_tools", choice)
         tools = inner.get("tools") if isinstance(inner, dict) else None
-        yield from map(_tool_name, tools if isinstance(tools, list) else ())
+        yield from tools if isinstance(tools, list) else ()
 
 
 def _allowed(choice: Any, refused: Refused) -> Any:
     """Return a choice without refused tools, or None when it names nothing else."""
-    if refused(_tool_name(choice)):
+    if _refusals(choice, refused):
         return None
     inner = choice.get("allowed_tools")
     holder = inner if isinstance(inner, dict) else choice
-    left = [tool for tool in holder["tools"] if not refused(_tool_name(tool))]
+    left = [tool for tool in holder["tools"] if not _refusals(tool, refused)]
     if not left:
         return None
     return choice | {"allowed_tools": inner | {"tools": left}} if holder is inner else choice | {"tools": left}

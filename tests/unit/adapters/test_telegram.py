@@ -376,6 +376,19 @@ async def test_a_button_that_was_pressed_is_a_message_and_let_go(server):
     assert (inbound.text, inbound.chat.chat_id, inbound.user_id) == ("yes", "42", "42")
 
 
+@pytest.mark.parametrize("settings", [{"allowed_chats": ("-7",)}, {"allowed_topics": ("9",)}, {"ignored_threads": ("1",)}])
+async def test_a_button_counts_only_where_the_bot_takes_messages(server, settings):
+    """A client can send what it likes as a button's data, below any message of the bot's."""
+    adapter = TelegramAdapter(account_of(server, **settings))
+    chat = {"id": -42, "type": "supergroup", "title": "G", "is_forum": True}
+    message = {"message_id": 7, "date": 1, "chat": chat, "text": "Which?"}
+    query = {"id": "q1", "from": {"id": 42, "is_bot": False, "first_name": "A"}, "chat_instance": "i", "data": "yes"}
+    async with served(adapter, ListIntake()):
+        assert adapter._inbound({"update_id": 1, "callback_query": {**query, "message": message}}) is None
+        allowed = {**message, "chat": {**chat, "id": -7}, "is_topic_message": True, "message_thread_id": 9}
+        assert adapter._inbound({"update_id": 2, "callback_query": {**query, "message": allowed}}).text == "yes"
+
+
 async def test_commands_are_shown_to_people(server):
     """Those that the gateway has."""
     adapter = TelegramAdapter(account_of(server, commands=[("new", "Begin anew.")]))

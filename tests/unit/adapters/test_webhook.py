@@ -7,12 +7,13 @@ import time
 
 import pytest
 import trio
+import trio.testing
 
 from hermes_iso.adapter import Call, CallAnswer, ChatAccount, Doorway, OutboundFile
 from hermes_iso.doorways import Doorways
 from hermes_iso.errors import DeliveryError, DrainingError, InboxFullError
 from hermes_iso.messages import Progress
-from hermes_iso_adapters.webhook import WebhookAdapter, sign
+from hermes_iso_adapters.webhook import SHELF_CHARS, WebhookAdapter, sign
 from tests.support.telegram import ListIntake, ListNotes, outbound
 
 SECRET = "a-secret-of-a-bridge"
@@ -98,6 +99,7 @@ async def test_a_replayed_request_is_refused_and_a_repeated_message_is_the_same(
         ({**MESSAGE, "chat": {"id": "a\nb"}}, "id"),
         ({**MESSAGE, "user_id": "u" * 257}, "user_id"),
         ({**MESSAGE, "callback_url": "https://evil.example/"}, "callback_url"),
+        ({**MESSAGE, "in_reply_to": "m-0", "agent": "main", "error": None, "files": []}, "in_reply_to"),
     ],
 )
 async def test_a_malformed_message_is_refused_with_its_field(message, words):
@@ -169,6 +171,24 @@ async def test_an_answer_waits_to_be_fetched(autojump_clock):
             assert (answer.status, answer.body["text"], answer.body["in_reply_to"]) == (200, "here", "m-1")
     assert done == ["turn"]
     assert (await adapter.receive(signed(None, method="GET", path=path, secret="x" * 20))).status == 401
+
+
+async def given_up(adapter, answer):
+    """Deliver an answer that has to go before anybody fetches it."""
+    with pytest.raises(DeliveryError, match="did not fetch"):
+        await adapter.deliver("m-0", "", answer)
+
+
+async def test_only_so_much_lies_on_the_shelf():
+    """An agent says how large its answers are, and they all lie in the memory of the gateway."""
+    adapter, _ = bridge()
+    large = {"text": "", "files": [{"name": "a", "content": "x" * (SHELF_CHARS // 4)}]}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(given_up, adapter, large)
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(1, 6):
+            adapter._shelf.put(f"m-{number}", large)
+    assert list(adapter._shelf.ready) == ["m-2", "m-3", "m-4", "m-5"] == list(adapter._shelf.fetched)
 
 
 async def test_an_answer_that_nobody_fetches_is_given_up(autojump_clock):

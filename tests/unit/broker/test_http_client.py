@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import traceback
 from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 
@@ -270,6 +271,23 @@ async def test_a_host_that_is_not_reached_is_unreachable(client, url):
     assert caught.value.fault == "unreachable"
 
 
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://localhost:1/", {"authorization": "Bearer SECRET\nx"}),
+        ("http://localhost:1/", {"anthropic-beta": "SECRET\xff"}),
+        ("http://localhost:1/SECRET y", {}),
+        ("http://localhost:99999/SECRET", {}),
+    ],
+)
+async def test_what_is_no_request_is_not_sent_and_not_repeated_in_the_error(client, url, headers):
+    """An error is logged with all that led to it, and a key may be what can't be sent."""
+    with pytest.raises(HttpError) as caught:
+        await client.post(url, headers, BODY)
+    assert caught.value.fault == "unsendable"
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
 async def test_only_so_many_connections_are_kept():
     """The one that was used longest ago goes first."""
     async with running([[GOOD]] * 3) as (server, url):
@@ -305,6 +323,27 @@ async def test_tls_connections_are_used_again(authority):
             for _ in range(3):
                 assert await ask(client, url) == [b"ok"]
     assert server.connections == 1
+
+
+async def test_an_answer_that_nobody_asked_for_is_nobodys_over_tls(authority):
+    """It comes right behind another one, in a record of its own, and must not answer what is asked next."""
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+
+    async def serve(plain):
+        stream = trio.SSLStream(plain, server_side(authority, "localhost"), server_side=True, https_compatible=True)
+        await stream.receive_some(1 << 16)
+        for answer in (GOOD, GOOD.replace(b"ok", b"no")):
+            stream._ssl_object.write(answer)
+        await plain.send_all((stream._delayed_outgoing or b"") + stream._outgoing.read())
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        listener, *_ = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+        url = f"https://localhost:{listener.socket.getsockname()[1]}/"
+        with opened(tls) as client:
+            assert [await ask(client, url) for _ in range(2)] == [[b"ok"]] * 2
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("name", ["localhost", "other.example"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,3 +167,13 @@ async def test_failed_answer_and_agent_that_is_gone_send_nothing(profile: Profil
     assert [file.name for file in (await with_files(agent, outbound))[1]] == ["plot.png"]
     for who, what in ((None, outbound), (agent, replace(outbound, error="timeout"))):
         assert await with_files(who, what) == (what, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["`a`MEDIA:," * 40_000, ('x:"' + "MEDIA:/ " * 480) * 100, "MEDIA:/. " * 40_000, "MEDIA:/" + ". " * 200_000]
+)
+async def test_a_text_full_of_marks_costs_no_more_than_one_look(profile: Profile, text: str):
+    """An agent writes it: what takes longer than its length says would be the time of all others."""
+    before = time.process_time()
+    await media_of(profile, text)
+    assert time.process_time() - before < 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -96,3 +98,12 @@ def test_endless_text_is_refused_before_it_is_read():
     """A value over the limit costs no reading."""
     with pytest.raises(WireError, match="over the limit"):
         from_text(" " * (VALUE_BYTES + 1))
+
+
+def test_a_mapping_whose_keys_have_the_same_hash_is_refused():
+    """-1 and -2 have the same hash, and so has every tuple of them: each would be compared with all before it."""
+    keys = list(itertools.product((-1, -2), repeat=12))
+    few, many = (json.dumps({"$items": [[key, 0] for key in part]}) for part in (keys[:64], keys))
+    assert len(from_text(few)) == 64
+    with pytest.raises(WireError, match="the same hash"):
+        from_text(many)

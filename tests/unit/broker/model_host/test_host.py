@@ -165,6 +165,14 @@ async def test_what_can_not_go_on_has_its_status_and_reaches_nobody(client, serv
     assert server.requests == []
 
 
+async def test_a_header_that_can_not_be_sent_is_an_answer(client, server):
+    """A guest's header goes on as it is, where it can."""
+    headers = {"content-type": "application/json", "anthropic-beta": b"\xff"}
+    answer = await client.post(CHAT, content=json.dumps({"model": "test", "messages": []}), headers=headers)
+    assert (answer.status_code, server.requests) == (503, [])
+    assert "holds characters that can't be sent" in answer.text
+
+
 async def test_a_denied_tool_is_taken_out_and_the_journal_says_so(broker, server, log):
     """Policy holds for what programs ask as well."""
     agent = make_agent(make_settings(server.base_url), policy=ToolPolicy((Layer("agent", deny=frozenset({"terminal"})),)))
