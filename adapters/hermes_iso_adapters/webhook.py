@@ -178,7 +178,6 @@ class WebhookAdapter:
             f"{message_id} {url}",
             user_id=_text(data, "user_id"),
             agent=self.account.agent,
-            answerable=False,  # a bridge sees nothing of a turn before its end
         )
 
     def _chat(self, chat: Mapping[str, Any], account: str | None) -> ChatRef:

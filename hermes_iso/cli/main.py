@@ -97,4 +97,4 @@ def _home_behind_command(app: App, argv: list[str]) -> list[str]:
 def _sentence(error: CycloptsError) -> str:
     """Return the parser's complaint as one line that says where to read on."""
     told, _, _ = " ".join(str(error).split()).partition(" Available commands:")  # of which it lists but the first few
-    return f"{told.rstrip('.')}. See: hermes-iso --help"
+    return f"{told if told.endswith('?') else told.rstrip('.') + '.'} See: hermes-iso --help"

@@ -93,7 +93,8 @@ def _unserved(home_map: HomeMap, names: Names, chats: ChatAccounts) -> tuple[str
     """Return the platforms that are wanted and have no adapter here."""
     named = {found.rule.platform for found in home_map.rules.all}
     document, problems = home_map.document, home_map.problems
-    return unserved_platforms(document, names.merged(), named=named, served=chats.platforms, problems=problems)
+    served = chats.platforms | {account.chat_platform for account in chats.accounts}
+    return unserved_platforms(document, names.merged(), named=named, served=served, problems=problems)
 
 
 def _multiplexed_by_environment(root: Source, environ: Mapping[str, str]) -> bool | None:

@@ -21,7 +21,7 @@ def unserved_platforms(
 ) -> tuple[str, ...]:
     """Return the platforms that a home turns on or that a rule names, sorted, without those that are served here.
 
-    served: the platforms of installed adapters.
+    served: the platforms of installed adapters, and those whose chats a bridge carries.
     """
     found = {platform for platform, name in PLATFORM_SECRETS.items() if names.get(name, "").strip()}
     section: Any = document.get("platforms")

@@ -136,7 +136,7 @@ def as_text(data: Mapping[str, Any]) -> Iterator[str]:
     """Yield the report as lines."""
     engine = data["engine"]
     yield f"Home {data['home']}"
-    yield f"Engine: hermes-agent {engine['version'] or 'none'} of {engine['python']}"
+    yield f"Engine: hermes-agent {engine['version']} of {engine['python']}" if engine["version"] else "Engine: none"
     for sentence in (engine["problem"], *data["problems"], *data["live"]):
         if sentence:
             yield f"  ! {sentence}"

@@ -60,7 +60,7 @@ def survey(view: HomeView, candidate: Candidate, environ: Mapping[str, str]) -> 
         tuple(models_of(source, root, environ)),
         toolsets if isinstance(toolsets, dict) else {},
         tuple(map(str, disabled)) if isinstance(disabled, list) else (),
-        platforms_of(data, source.env.values, served=source is root),
+        platforms_of(data, source.env.values, root=source is root),
         tuple(job_of(each) for each in jobs),
         tuple(hosts_of(data, names, workspaces)),
         tuple(paths),

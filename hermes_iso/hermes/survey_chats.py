@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hermes_iso.config.chat_platforms import PLATFORMS_SERVED
 from hermes_iso.config.known import ADAPTED, PLATFORM_SECRETS, PLATFORMS
 from hermes_iso.config.shapes import as_switch
 from hermes_iso.hermes.reading import read_below
@@ -29,14 +30,15 @@ class JobUse:
     enabled: bool
 
 
-def platforms_of(data: Mapping[str, Any], env: Mapping[str, str], *, served: bool) -> dict[str, bool]:
-    """Return the chat platforms that a home turns on, and whether they are served: a profile's own are not."""
+def platforms_of(data: Mapping[str, Any], env: Mapping[str, str], *, root: bool) -> dict[str, bool]:
+    """Return the chat platforms that a home turns on, and whether they are served: of a profile's own, those with accounts."""
     found = {platform for platform, name in PLATFORM_SECRETS.items() if env.get(name, "").strip()}
     section = data.get("platforms")
     for name, settings in (section if isinstance(section, dict) else {}).items():
         if isinstance(settings, dict) and as_switch(settings.get("enabled", False)) is True and name.lower() in PLATFORMS:
             found.add(name.lower())
-    return {name: served and name in ADAPTED for name in sorted(found)}
+    served = ADAPTED if root else PLATFORMS_SERVED
+    return {name: name in served for name in sorted(found)}
 
 
 def read_jobs(home: Path) -> list[dict[str, Any]]:

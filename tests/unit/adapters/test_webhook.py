@@ -239,10 +239,11 @@ async def test_an_answer_is_posted_signed_and_again_while_the_bridge_can_not_tak
 
 
 async def test_a_question_lies_where_the_answer_will_lie():
-    """The bridge that asks for the answer finds it there, and the answer afterwards."""
+    """The bridge that asks for the answer finds it there, and the answer afterwards: so its people can be asked."""
     adapter, intake = bridge()
     await adapter.receive(signed(MESSAGE))
     [inbound] = intake.taken
+    assert inbound.answerable
     async with adapter.answering(inbound.chat, reply_to=inbound.platform_id, notes=ListNotes()) as answering:
         await answering.show(Progress("question", "Which one?", "clarify"))
         answer = await adapter.receive(signed(None, method="GET", path="/answers/m-1"))

@@ -30,6 +30,7 @@ def home(tmp_path):
         (["agent", "show"], "NAME"),
         (["agent", "show", "a", "b"], "b"),
         (["agent", "list", "--fast"], "--fast"),
+        (["agent", "list", "--hom"], "Did you mean --home? See: hermes-iso --help"),
         (["exec", "--", "ls"], "--agent"),
         (["exec", "--agent", "main"], "ARGV"),
         (["exec", "--agent", "main", "--timeout", "soon", "--", "ls"], "soon"),

@@ -106,12 +106,13 @@ def test_strangers_are_offered_a_code_where_there_is_no_list(home, text, pairs):
 
 
 def test_bridges_have_a_secret_and_a_platform(home):
-    """Whose chats they carry."""
+    """Whose chats they carry: that one is served, then."""
     secret = "0123456789abcdef"
     config = load(
         home,
         MODEL
         + f"""
+routes: [{{match: {{platform: teams}}, agent: main}}, {{match: {{platform: slack}}, agent: main}}]
 platforms:
   webhook:
     enabled: true
@@ -122,6 +123,7 @@ platforms:
     assert config.chat_accounts[0].chat_platform == "teams"
     assert config.chat_accounts[0].settings["callback_urls"] == ("https://b.example/x",)
     assert config.access["teams", "a365"].users == {"*"}
+    assert config.unserved_platforms == ("slack",)
 
 
 def test_what_is_not_served_is_a_warning(home):

@@ -60,6 +60,15 @@ def test_text_and_tools_are_shown_and_the_history_is_plain() -> None:
     ]
 
 
+def test_the_empty_line_that_hermes_puts_after_tools_is_not_shown() -> None:
+    """The host sets what is said apart; lines within a text stay."""
+    said, made = Said(), agent()
+    Showing(said, made)  # type: ignore[arg-type]
+    for text in ("before", None, "\n\nafter", "\n\nmore"):
+        made.stream_delta_callback(text)
+    assert [message.text for message in said.messages] == ["before", "after", "\n\nmore"]
+
+
 def test_an_interrupted_turn_ends_with_what_was_said() -> None:
     """Not with Hermes' own word for it."""
     said, made = Said(), agent()

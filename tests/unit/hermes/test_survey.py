@@ -49,7 +49,7 @@ def home(tmp_path, tools):
         """
     files = {
         "profiles/coder/config.yaml": coder,
-        "profiles/coder/.env": "EXA_API_KEY=exa-canary\n",
+        "profiles/coder/.env": "EXA_API_KEY=exa-canary\nTELEGRAM_BOT_TOKEN=8:token-canary\nAPI_SERVER_KEY=canary\n",
         "profiles/coder/cron/jobs.json": json.dumps(JOBS),
         "profiles/coder/skills/work/csv/SKILL.md": f"Read {tools}/data/x.csv and /nowhere/example.csv, or /usr/share.",
         "profiles/coder/workspace/repo/.git/config": '[remote "origin"]\n\turl = git@git.example.org:me/x.git\n',
@@ -121,7 +121,11 @@ def test_paths_that_are_not_inside_have_the_line_that_brings_them(home, tools):
 def test_what_is_not_served_yet_is_told(home):
     """Chat platforms without an adapter and cron jobs, each agent's, and the routes."""
     data = told(home)
-    assert agent(data, "main")["platforms"] == [{"name": "slack", "served": False}, {"name": "telegram", "served": True}]
+    platforms = {each["name"]: each["served"] for each in agent(data, "main")["platforms"]}
+    assert platforms == {"telegram": True, "slack": False}
+    own = {each["name"]: each["served"] for each in agent(data, "coder")["platforms"]}
+    assert own["telegram"], "a bot of a profile's own is that agent's"
+    assert not own.get("api_server", False)
     (job,) = agent(data, "coder")["cron"]
     assert (job["name"], job["schedule"], job["served"]) == ("nightly", "every 2h", False)
     (route,) = data["routes"]

@@ -56,10 +56,13 @@ class Showing:
         return wire.TurnDone(text, _history(result.get("messages") or [], text), interrupted=interrupted)
 
     def _delta(self, text: str | None) -> None:
-        """Pass on a piece of the answer; None is the end of what was said before tools."""
+        """Pass on a piece of the answer; None is the end of what was said before tools.
+
+        Hermes begins what follows tools with an empty line, whether anything came before. The host sets two texts apart itself.
+        """
         if text is None:
             self._partial.clear()
-        elif text:
+        elif text := text if self._partial else text.lstrip("\n"):
             self._partial.append(text)
             self._talk.send(wire.TextDelta(text))
 
