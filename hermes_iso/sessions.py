@@ -22,7 +22,7 @@ import apsw
 import trio
 
 from hermes_iso.errors import TurnError
-from hermes_iso.history import Message, clean_text, from_user, latest
+from hermes_iso.history import SUMMARY_TITLE, Message, clean_text, from_user, latest
 from hermes_iso.messages import Inbound, Usage
 from hermes_iso.routing import Route
 from hermes_iso.session_rows import (
@@ -73,6 +73,11 @@ class Turn:
     denied_tools: frozenset[str] = frozenset()
     replaces: int | None = None
     title: str = ""
+
+    @property
+    def summed_up(self) -> bool:
+        """Whether the history begins with the summary of what /compress replaced."""
+        return len(self.history) > 1 and self.history[0].get("content") == SUMMARY_TITLE
 
 
 class Sessions:

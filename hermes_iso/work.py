@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from hermes_iso.agents import Agent, Allowance
 from hermes_iso.errors import TurnError
-from hermes_iso.history import SUMMARY_TITLE
 from hermes_iso.journal import TurnLog
 from hermes_iso.ledger import NO_LEDGER, Ledger
 from hermes_iso.policy import Layer, ToolPolicy
@@ -180,7 +179,7 @@ class Work:
             "platform": self.turn.route.reply_to.platform,
             "stored": self.turn.row is not None,
             "title": self.turn.title,
-            "summed_up": len(self.turn.history) > 1 and self.turn.history[0].get("content") == SUMMARY_TITLE,
+            "summed_up": self.turn.summed_up,
             "key": self.model_key,
             "refused": sorted(self.agent.tools.keys() - names),
             "others": self._others,

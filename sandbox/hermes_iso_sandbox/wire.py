@@ -40,7 +40,6 @@ class Shape:
 
 
 FRAME_SHAPE = Shape(NODE_LIMIT, VALUE_LIMIT, QUOTE_LIMIT)
-
 HEADER = struct.Struct(">I")
 
 Json: TypeAlias = Any
@@ -49,9 +48,6 @@ JsonObject: TypeAlias = dict[str, Any]
 
 class WireError(Exception):
     """A frame broke the rules of the wire; the text says which, and never repeats what the frame held."""
-
-
-# --- messages: host to guest ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +125,6 @@ class Steer:
 
     t: ClassVar[str] = "steer"
     text: str
-
-
-# --- messages: guest to host ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
