@@ -16,6 +16,8 @@ from bench.vs_hermes.sides import OURS, PEER, Setting, Side, SideError, start
 SEPARATE_MB, SPARE_MB = 220.0, 1500.0
 """What one more gateway needs at most, and what the machine keeps."""
 SETTLE = 1.0
+COOL = 22.0
+"""Seconds after which nobody of the agents that were asked is kept ready for another turn: those are idle."""
 
 
 def _names(count: int) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ async def together(name: str, count: int, model: str, setting: Setting) -> dict[
         await trio.sleep(SETTLE)
         fresh = side.pss_mb()
         first, answered = await _asked(side)
-        await trio.sleep(SETTLE)
+        await trio.sleep(COOL)
         return {
             "agents": count,
             "answered": answered,
@@ -75,7 +77,7 @@ async def separate(counts: tuple[int, ...], model: str, setting: Setting, second
                 side = await stack.enter_async_context(start(PEER, plan, setting, name=f"separate-{number}"))
                 await side.ask("main", "hello")
                 sides.append(side)
-            await trio.sleep(SETTLE)
+            await trio.sleep(COOL)
             found[str(count)] = {"agents": count, "used_mb": round(sum(side.pss_mb() for side in sides), 1)}
     return found
 

@@ -15,7 +15,6 @@ from hermes_iso.hermes.moving import opened
 from hermes_iso.hermes.plan import Plan
 from hermes_iso.hermes.state_files import DIRECTORY, MOVED
 from hermes_iso.hermes.survey import AgentSurvey
-from hermes_iso.hermes.survey_chats import SERVED_JOBS
 
 DIFFERENCES = (
     "Turns run in a sandbox: /hermes, /workspace and /home/agent, and no network but for the hosts that egress allows.",
@@ -114,7 +113,7 @@ def _agent(each: AgentSurvey) -> dict[str, Any]:
         "toolsets": each.toolsets,
         "disabled_toolsets": list(each.disabled),
         "platforms": [{"name": name, "served": served} for name, served in each.platforms.items()],
-        "cron": [{**asdict(job), "served": SERVED_JOBS} for job in each.jobs],
+        "cron": [asdict(job) for job in each.jobs],
         "hosts": [{"host": use.host, "port": use.port, "why": use.why} for use in each.hosts],
         "paths": [
             {"path": use.name, "where": use.where, "problem": use.problem, "readable": use.readable or None}

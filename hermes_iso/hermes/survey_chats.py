@@ -15,19 +15,18 @@ from hermes_iso.hermes.reading import read_below
 
 _JOBS = 4 << 20
 """Bytes of a cron/jobs.json that are read."""
-SERVED_JOBS = False
-"""Whether this version runs the jobs of Hermes' cron."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobUse:
-    """A cron job of Hermes."""
+    """A cron job of Hermes. served: whether it runs here; a script outside of any turn does not."""
 
     id: str
     name: str
     schedule: str
     deliver: str
     enabled: bool
+    served: bool
 
 
 def platforms_of(data: Mapping[str, Any], env: Mapping[str, str], *, root: bool) -> dict[str, bool]:
@@ -57,4 +56,5 @@ def job_of(job: Mapping[str, Any]) -> JobUse:
     def text(key: str) -> str:
         return str(job.get(key) or "")[:200]
 
-    return JobUse(text("id"), text("name"), text("schedule_display"), text("deliver"), job.get("enabled") is not False)
+    served = not job.get("script") and not job.get("no_agent")
+    return JobUse(text("id"), text("name"), text("schedule_display"), text("deliver"), job.get("enabled") is not False, served)

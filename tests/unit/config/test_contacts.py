@@ -58,7 +58,7 @@ def test_one_sided_word_is_a_warning(tmp_path, messages, warning):
         ({"a": "to: b", "b": ""}, "agents.a.messages.to: must be a list, found text; write it as [one, two]"),
         ({"a": "to: [5]"}, "agents.a.messages.to[0]: must be text, found a number; write it in quotes"),
         ({"a": "form: [b]", "b": ""}, "agents.a.messages.form: unknown key; did you mean 'from'?"),
-        ({"a": "senders: [b]", "b": ""}, "agents.a.messages.senders: unknown key; possible: from, to"),
+        ({"a": "senders: [b]", "b": ""}, "agents.a.messages.senders: unknown key; possible: chats, from, to"),
     ],
 )
 def test_a_mistake_has_its_line(tmp_path, messages, line):
