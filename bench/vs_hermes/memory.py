@@ -77,7 +77,7 @@ async def separate(counts: tuple[int, ...], model: str, setting: Setting, second
                 side = await stack.enter_async_context(start(PEER, plan, setting, name=f"separate-{number}"))
                 await side.ask("main", "hello")
                 sides.append(side)
-            await trio.sleep(COOL)
+            await trio.sleep(SETTLE)
             found[str(count)] = {"agents": count, "used_mb": round(sum(side.pss_mb() for side in sides), 1)}
     return found
 

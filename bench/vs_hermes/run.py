@@ -58,7 +58,7 @@ FULL = Scale(
     attack_rounds=2,
     attack_turns=10,
     attack_seconds=5,
-    seconds={"leaks": 300, "latency": 240, "memory": 200, "attacks": 100},
+    seconds={"leaks": 240, "latency": 220, "memory": 260, "attacks": 100},
 )
 QUICK = Scale(
     name="quick",
@@ -72,7 +72,7 @@ QUICK = Scale(
     attack_rounds=1,
     attack_turns=6,
     attack_seconds=3,
-    seconds={"leaks": 150, "latency": 60, "memory": 75, "attacks": 40},
+    seconds={"leaks": 150, "latency": 60, "memory": 150, "attacks": 40},
 )
 
 
