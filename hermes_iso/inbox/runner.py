@@ -95,9 +95,12 @@ class Runner:
                 nursery.start_soon(self._take, row)
 
     def cancel(self, turn_id: str) -> bool:
-        """Give up a message that was taken up; returns whether it was. Its turn's processes end first."""
+        """Give up a message that was taken up; returns whether it was. Its turn's processes end first.
+
+        One that is answered stays so.
+        """
         scope = self._owned.get(turn_id)
-        if scope is not None:
+        if scope is not None and turn_id not in self._deliveries:
             scope.cancel()
         return scope is not None
 
@@ -236,9 +239,9 @@ class _Delivery:
         self._under_way.add(outbound.turn_id)
         try:
             platform_id = await self._finish(outbound)
+            await self._ledger.done(END_STATES.get(outbound.error, "delivered"), platform_id)
         finally:
             self._under_way.discard(outbound.turn_id)
-        await self._ledger.done(END_STATES.get(outbound.error, "delivered"), platform_id)
         return Receipt(outbound, platform_id)
 
     async def _finish(self, outbound: Outbound) -> str:

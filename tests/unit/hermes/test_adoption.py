@@ -176,7 +176,7 @@ def test_a_gateway_on_the_home_refuses_both_ways(home):
 
 def test_a_program_with_the_state_open_refuses_both_ways(home):
     """It is named with its pid."""
-    script = "import sys; f = open(sys.argv[1]); print(); sys.stdin.read()"
+    script = "import sys; f = open(sys.argv[1]); print(flush=True); sys.stdin.read()"
     argv = [sys.executable, "-c", script, str(home / "state.db")]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
