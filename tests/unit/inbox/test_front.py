@@ -124,6 +124,25 @@ async def test_answers_of_an_earlier_life_are_delivered(tmp_path):
     assert pool.sessions == []
 
 
+async def test_answer_that_is_on_its_way_is_not_given_up(tmp_path):
+    """Who gives a message up after it was answered finds the answer, not that it was stopped."""
+    tried = trio.Event()
+
+    def refuse_once(what, text):
+        if what == "send" and not tried.is_set():
+            tried.set()
+            return DeliveryError("down", again=True, after=0.2)
+        return None
+
+    chats = MemoryChats(fault=refuse_once)
+    async with open_line(tmp_path / "home", chats=chats) as (gateway, _):
+        await gateway.front.inbox.accept(message("hello", turn_id="t1"))
+        await tried.wait()
+        await gateway.front.cancel("t1")
+        await chats.wait_answers(1)
+    assert chats.texts() == ["hello"]
+
+
 async def test_turn_without_tools_runs_again_in_the_next_life(tmp_path):
     """A turn that the gateway's end cut off is run again, and its message answered once."""
 
