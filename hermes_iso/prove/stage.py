@@ -174,7 +174,7 @@ def _write_profile(profile: Path, agent: str, secret: str) -> None:
     for name in ("hooks", "plugins", "pairing", "backups"):
         (profile / name).mkdir(parents=True)
         (profile / name / "file").write_text(f"# of the operator: {name}\n", encoding="utf-8")
-    text = f"OWN_VALUE=own-value-of-{agent}\nOPENAI_API_KEY={secret}\nTELEGRAM_BOT_TOKEN={secret}\n"
+    text = f"OWN_VALUE=own-value-of-{agent}\nOPENAI_API_KEY={secret}\nSLACK_BOT_TOKEN={secret}\n"
     (profile / ".env").write_text(text, encoding="utf-8")
     (profile / "config.yaml").write_text(f"terminal: {{cwd: '.'}}\n# {secret}\n", encoding="utf-8")
     (profile / "SOUL.md").write_text(f"You are {agent}.\n", encoding="utf-8")

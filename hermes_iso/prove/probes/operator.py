@@ -153,7 +153,7 @@ PROBES = (
 control(b'OWN_VALUE' in read('/hermes/.env'), 'the own value is there')
 for path in ('/hermes/.env', '/hermes/config.yaml', '/proc/self/environ'):
     seek(SECRET, read(path), path)
-    for name in (b'OPENAI_API_KEY', b'TELEGRAM_BOT_TOKEN', b'API_SERVER_KEY'):
+    for name in (b'OPENAI_API_KEY', b'SLACK_BOT_TOKEN', b'API_SERVER_KEY'):
         if name in read(path):
             hole(f'{path} names {name.decode()}')
 for name, value in os.environ.items():
