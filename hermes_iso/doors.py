@@ -71,7 +71,7 @@ class Doors:
         if listener is None:
             yield
             return
-        if not work.may_go_out and work.agent.engine == "native":
+        if not work.may_go_out and work.agent.engine != "hermes":
             listener.close()
             yield
             return
